@@ -1,0 +1,1 @@
+"""From believed readings to people warned."""

@@ -1,0 +1,235 @@
+"""An episode: one story per (area, hazard, kind), as the fold of its events."""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+
+
+class Kind(StrEnum):
+    """Which world a thing belongs to. Worlds never mix: SQL refuses what the type refuses."""
+
+    ACTUAL = "actual"
+    EXERCISE = "exercise"
+    TEST = "test"
+
+
+class Level(IntEnum):
+    """The four levels (design section 3)."""
+
+    NORMAL = 0
+    WATCH = 1
+    WARNING = 2
+    CRITICAL = 3
+
+
+class EventType(StrEnum):
+    """What can happen to an episode."""
+
+    JUDGED = "judged"
+    """The machine's level changed: from_level -> to_level."""
+    LOST = "lost"
+    """No level rule of the area is known any more."""
+    HEARD = "heard"
+    """At least one is known again."""
+    ACKNOWLEDGED = "acknowledged"
+    """An officer has seen it; to_level is the level seen. Never stops a step up."""
+    REQUESTED = "requested"
+    """One officer asks for the release of to_level; a second one must agree."""
+    RELEASED = "released"
+    """The public level rose to to_level."""
+    LOWERED = "lowered"
+    """The public level fell to to_level; at 0 whoever was warned gets the all-clear."""
+    CLOSED = "closed"
+    """Judged and public level are both normal: the story ends."""
+
+
+RULE = "rule"
+"""Actor of what nobody clicked: a rule, or a release that `routes.toml` leaves to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """A reading that decided, with the rule it decided by."""
+
+    rule: str
+    rule_version: str
+    series: str
+    time_us: int
+    value: float
+    flag: int
+    seq: int
+    threshold: float
+    truth: bool
+    """Whether the rule's condition holds by this reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the append-only story; (episode, version) is unique."""
+
+    episode: str
+    version: int
+    kind: Kind
+    area: str
+    hazard: str
+    type: EventType
+    from_level: int
+    to_level: int
+    event_us: int
+    """Event time of the reading that decided, or the judgement clock at the click."""
+    recorded_us: int
+    """The judgement clock when it was decided."""
+    actor: str = RULE
+    """Account name, or RULE."""
+    used: tuple[Used, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """The state of one story after `version` events."""
+
+    id: str
+    kind: Kind
+    area: str
+    hazard: str
+    judged_level: int
+    public_level: int
+    known: bool
+    since_us: int
+    """Event time at which the judged level last changed."""
+    version: int
+    opened_us: int
+    closed_us: int | None = None
+    peak_level: int = 0
+    """Highest judged level so far."""
+    seen_level: int = 0
+    """Highest level that has been acknowledged since it was last normal; a step above it is unacknowledged again."""
+    seen_by: str = ""
+    seen_us: int | None = None
+    requested_level: int = 0
+    """Level whose release waits for a second person; 0 when none does."""
+    requested_by: str = ""
+
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether somebody still has to look."""
+        return self.judged_level > self.seen_level or (self.seen_us is None and self.closed_us is None)
+
+
+def episode_id(*, kind: Kind, hazard: str, area: str, opened: str) -> str:
+    """Name a story by what it is, so that logs and links read; `opened` is a compact UTC stamp."""
+    prefix = "" if kind is Kind.ACTUAL else f"{kind}."
+    return f"{prefix}{hazard}.{area}.{opened}"
+
+
+def apply(before: Episode | None, event: Event) -> Episode:
+    """Fold one event into the story.
+
+    Raises
+    ------
+    ValueError : the event is not the next one of this story
+    """
+    if before is None:
+        if event.version != 1 or event.type is not EventType.JUDGED:
+            raise ValueError(f"{event.episode}: a story starts with version 1, judged; not {event}")
+        return Episode(
+            id=event.episode,
+            kind=event.kind,
+            area=event.area,
+            hazard=event.hazard,
+            judged_level=event.to_level,
+            public_level=0,
+            known=True,
+            since_us=event.event_us,
+            version=1,
+            opened_us=event.event_us,
+            peak_level=event.to_level,
+        )
+    if event.version != before.version + 1 or event.episode != before.id:
+        raise ValueError(f"{event.episode}: version {event.version} does not follow {before.version}")
+    after = replace(before, version=event.version)
+    match event.type:
+        case EventType.JUDGED:
+            return replace(
+                after,
+                judged_level=event.to_level,
+                since_us=event.event_us,
+                peak_level=max(before.peak_level, event.to_level),
+            )
+        case EventType.LOST:
+            return replace(after, known=False)
+        case EventType.HEARD:
+            return replace(after, known=True)
+        case EventType.ACKNOWLEDGED:
+            return replace(after, seen_level=event.to_level, seen_by=event.actor, seen_us=event.event_us)
+        case EventType.REQUESTED:
+            return replace(after, requested_level=event.to_level, requested_by=event.actor)
+        case EventType.RELEASED:
+            return replace(after, public_level=event.to_level, requested_level=0, requested_by="")
+        case EventType.LOWERED:
+            return replace(after, public_level=event.to_level, requested_level=0, requested_by="")
+        case EventType.CLOSED:
+            return replace(after, closed_us=event.event_us)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AreaStatus:
+    """What is known of one (area, hazard) now, whether or not a story is open. A never-heard area is unknown."""
+
+    kind: Kind
+    area: str
+    hazard: str
+    level: int
+    """Judged level."""
+    known: bool
+    newest_us: int
+    """Event time of the newest usable reading of its level rules; 0 when never heard."""
+    since_us: int
+    """When level or known last changed, by the judgement clock."""
+
+
+class Purpose(StrEnum):
+    """Why people are written to."""
+
+    ALERT = "alert"
+    ALL_CLEAR = "all_clear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """One alert version to be sent: recorded with the event that caused it, expanded into deliveries by the dispatcher."""
+
+    id: str
+    """`{episode}#{version}` of the causing event: idempotent."""
+    episode: str
+    version: int
+    kind: Kind
+    purpose: Purpose
+    level: int
+    """Public level told; for an all-clear the highest one that had been released."""
+    areas: tuple[str, ...]
+    """The area and all below it; ALL_CLEAR goes instead to whoever got an alert of this episode."""
+    channels: tuple[str, ...]
+    text: str
+    """The whole message, Thai first."""
+    created_us: int
+    expires_us: int
+    """By the judgement clock; no attempt after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something an officer or technician must see that is no episode: kept until acknowledged, counted when repeated."""
+
+    kind: Kind
+    code: str
+    """One of notices.CODES: not_judged, suspect_extreme, conflict_extreme, rule_failed, not_listening ..."""
+    subject: str
+    """Series key, station or rule it speaks of; (kind, code, subject) is one open notice."""
+    text: str
+    at_us: int
+    count: int = 1
+    id: int = 0
+    """Given by the ledger."""
+    acknowledged_by: str = ""
+    acknowledged_us: int | None = None

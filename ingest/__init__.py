@@ -1,0 +1,1 @@
+"""From socket to store."""

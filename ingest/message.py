@@ -1,0 +1,53 @@
+"""What every way in hands over, and how a payload is refused."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it arrived, not yet acknowledged."""
+
+    topic: str
+    payload: bytes
+    received_us: int
+    """Judgement clock at arrival."""
+    client: str
+    """MQTT client id, for the record."""
+
+
+class Reason(StrEnum):
+    """Why something was refused; see docs/wire.md."""
+
+    NOT_JSON = "not_json"
+    WRONG_SHAPE = "wrong_shape"
+    BAD_NUMBER = "bad_number"
+    BAD_TIME = "bad_time"
+    UNKNOWN_NAME = "unknown_name"
+    UNKNOWN_UNIT = "unknown_unit"
+    TOO_MANY = "too_many"
+    TOO_LARGE = "too_large"
+    FOREIGN_TOPIC = "foreign_topic"
+    NOT_JUDGED = "not_judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A refusal: a reason from the list and a sentence for the person who must mend it."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Rows:
+    """Columns under construction: decoded readings of many messages."""
+
+    station: list[str] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    """Reading name as in docs/wire.md: quantity, or quantity@sensor."""
+    time_us: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    """Canonical unit; NaN for a null."""
+    message: list[int] = field(default_factory=list)
+    """Index of the message the row came from."""
