@@ -1,0 +1,321 @@
+"""What the pages show, as plain values: templates format nothing but these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A time for people: Asia/Bangkok, Buddhist year."""
+
+    iso: str
+    """`2026-11-22T14:35:00+07:00`, for <time datetime>."""
+    clock: str
+    """`14:35`"""
+    date: str
+    """`อาทิตย์ 22 พ.ย. 2569`"""
+    ago: str
+    """`2 นาทีที่แล้ว`, by the judgement clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """On every page."""
+
+    kind: str
+    """actual, exercise or test."""
+    speed: float
+    """Of the judgement clock; 1 when real."""
+    now: Moment
+    place: str
+    """อบต.โพนยาง"""
+    place_long: str
+    """อ.วังหิน จ.ศรีสะเกษ"""
+    place_en: str
+    judging: bool
+    """Whether the worker's heartbeat is fresh: False is a banner on every page, silence is not safety."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Whoever is signed in."""
+
+    name: str
+    role_thai: str
+    csrf: str
+    may_acknowledge: bool
+    may_release: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentView:
+    """The worst open episode, in the bar on top of the console."""
+
+    episode: str
+    version: int
+    judged_level: int
+    judged_word: str
+    public_level: int
+    public_word: str
+    known: bool
+    title: str
+    """น้ำท่วม · หมู่ 1 บ้านโพนยาง"""
+    opened: Moment
+    running: str
+    """2 ชม. 55 นาที"""
+    others: int
+    """How many more episodes are open."""
+    can_request: int
+    """Level whose release an officer may now ask for (judged above public); 0 for none."""
+    requested_level: int
+    requested_by: str
+    needs_two: bool
+    can_lower: int
+    """Level to which the public warning may be lowered; -1 for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kpi:
+    """One card of the KPI row."""
+
+    key: str
+    icon: str
+    """Sprite id."""
+    label: str
+    value: str
+    """`+0.18`, `96.5`, `11`; `–` when unknown."""
+    unit: str
+    level: int
+    """0-3; -1 is a fault, -2 no data."""
+    tag: str
+    """Word in the coloured tag; empty for none."""
+    note: str
+    """Place or explanation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryKpi:
+    """The delivery card: counts over the open (else newest) episode."""
+
+    total: int
+    accepted: int
+    sending: int
+    failed: int
+    by_channel: Sequence[tuple[str, int]]
+    """(channel label, accepted)."""
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRow:
+    """One row of the alarm list: an episode or a notice."""
+
+    id: str
+    """Episode id, or notice number."""
+    is_notice: bool
+    level: int
+    """0-3 judged level; -1 for a fault or notice (violet)."""
+    level_word: str
+    state: str
+    """unacknowledged, acknowledged, returned (back to normal, unacknowledged), closed."""
+    icon: str
+    """Sprite id of the hazard."""
+    place: str
+    what: str
+    """`น้ำสูงกว่าตลิ่ง +0.18 ม. · เกณฑ์ 4.50 ม.`"""
+    at: Moment
+    count: int
+    """Repeats folded into this row."""
+    known: bool
+    acknowledged_by: str
+    acknowledged_at: str
+    """`13:52`; empty."""
+    public_level: int
+    version: int
+    station: str
+    """Station to show when the row is chosen; empty for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One station on the map. Sent as JSON too."""
+
+    station: str
+    name: str
+    lat: float
+    lon: float
+    glyph: str
+    """water, rain or air: sprite id of its main quantity."""
+    text: str
+    """`−0.42` (m to the bank), `96.5` (mm in 24 h), `18` (µg/m³), `–`."""
+    unit: str
+    level: int
+    """0-3; -1 fault (silent station), -2 never heard."""
+    level_word: str
+    trend: str
+    """up, down, steady or empty when not known."""
+    label: str
+    """Whole sentence for screen readers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A labelled line of the hydrograph."""
+
+    level: int
+    """1-3; 0 for the bank."""
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelView:
+    """The station panel."""
+
+    station: str
+    name: str
+    quantity: str
+    """Main reading name: stage_m, rain_mm or pm2_5_ug_m3."""
+    unit: str
+    value: str
+    """`2.31`; `–` when unknown."""
+    level: int
+    """-2 never heard, -1 silent, 0-3."""
+    level_word: str
+    data: Moment | None
+    bank_gap: str
+    """`ต่ำกว่าตลิ่ง 0.42 ม.`; empty when the station has no bank."""
+    percent: str
+    """`88%` of the bank; empty."""
+    trend: str
+    trend_text: str
+    """`↑ ขึ้น 11 ซม./ชม.`; empty when not known."""
+    thresholds: Sequence[Threshold]
+    rain_name: str
+    """`{station}/rain_mm` of the nearest rain gauge for the bars; empty for none."""
+    facts: Sequence[tuple[str, str]]
+    """Label and value pairs: rain 24 h, flag of the newest reading, battery, unsurveyed thresholds ..."""
+    summary: str
+    """One sentence for screen readers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleView:
+    """Everything on the overview."""
+
+    world: World
+    user: User
+    incident: IncidentView | None
+    kpis: Sequence[Kpi]
+    delivery: DeliveryKpi | None
+    alarms: Sequence[AlarmRow]
+    unacknowledged: int
+    pins: Sequence[Pin]
+    panel: PanelView | None
+    map_url: str
+    bounds: tuple[float, float, float, float]
+    """South, west, north, east of the area."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Village:
+    """One choice of the public page."""
+
+    code: str
+    name: str
+    level: int
+    """Public level there."""
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiverView:
+    """The river picture."""
+
+    name: str
+    """สะพานบ้านโพนยาง"""
+    gap_cm: int | None
+    """To the bank: positive below, negative over it; None when unknown."""
+    fill: float
+    """Water height in the drawing: 0 bed, 1 bank, up to 1.3."""
+    headline: str
+    """`ต่ำกว่าตลิ่ง 42 เซนติเมตร`, `ไม่มีข้อมูล`"""
+    trend: str
+    trend_text: str
+    """`น้ำกำลังขึ้น ชั่วโมงละ 11 ซม.`"""
+    data: Moment | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A small card: rain or dust."""
+
+    icon: str
+    label: str
+    value: str
+    unit: str
+    word: str
+    """Official word (TMD rain class); empty where none may be given."""
+    tone: str
+    """`level-0`..`level-3` or `plain`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicView:
+    """The page for residents. `level` is the public level: what has been released, never what the machine thinks."""
+
+    world: World
+    level: int
+    """0-3; -2 when the system cannot see (no level known anywhere)."""
+    level_word: str
+    headline: str
+    """`เตือนภัยน้ำท่วม`, `ปกติ`, `ไม่มีข้อมูล`"""
+    where: str
+    """`หมู่ 1, 3, 7 · ริมห้วยสำราญ`"""
+    sentence: str
+    detail: str
+    do_now: Sequence[tuple[str, str, str]]
+    """(sprite id, action, small text)."""
+    villages: Sequence[Village]
+    rivers: Sequence[RiverView]
+    readings: Sequence[Reading]
+    data: Moment | None
+    """Newest reading shown; None when there is none."""
+    staleness: str
+    """fresh; old (> 30 min, amber note); hidden (> 2 h, values withheld); none."""
+    language: str
+    """th or en."""
+    large_text: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneMessage:
+    """One bubble on the preview phone."""
+
+    text: str
+    level: int
+    at: Moment
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneView:
+    """The preview phone."""
+
+    world: World
+    messages: Sequence[PhoneMessage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInView:
+    """Sign-in and one-time-link forms."""
+
+    world: World
+    csrf: str
+    error: str
+    """A sentence, or empty."""
+    account: str
+    """For a one-time link: whose password is being set; empty on the sign-in form."""
+    action: str
+    """Form target."""
+    next: str
