@@ -41,9 +41,7 @@ class ReadingBatch:
         return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @classmethod
-    def of(
-        cls, *, series: object, time_us: object, value: object, received_us: object
-    ) -> "ReadingBatch":
+    def of(cls, *, series: object, time_us: object, value: object, received_us: object) -> "ReadingBatch":
         """Build a batch from anything array-like."""
         return cls(
             series=np.asarray(series, dtype=np.int32),

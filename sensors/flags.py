@@ -22,7 +22,8 @@ class Check(IntEnum):
     GROSS_RANGE = 0
     RATE_OF_CHANGE = 1
     GAP = 2
-    CONFLICT = 3
+    CLOCK = 3
+    CONFLICT = 4
 
 
 Flags = NDArray[np.uint8]

@@ -24,9 +24,7 @@ class Quantity:
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (
-        Quantity(
-            name="stage_m", unit="m", thai="ระดับน้ำ", english="stage", decimals=2, fail=(-5.0, 40.0)
-        ),
+        Quantity(name="stage_m", unit="m", thai="ระดับน้ำ", english="stage", decimals=2, fail=(-5.0, 40.0)),
         Quantity(name="rain_mm", unit="mm", thai="ฝน", english="rain", decimals=1, fail=(0.0, 305.0)),
         Quantity(
             name="pm2_5_ug_m3",
@@ -52,8 +50,6 @@ QUANTITIES: dict[str, Quantity] = {
             decimals=0,
             fail=(0.0, 100.0),
         ),
-        Quantity(
-            name="battery_v", unit="V", thai="แบตเตอรี่", english="battery", decimals=2, fail=(0.0, 60.0)
-        ),
+        Quantity(name="battery_v", unit="V", thai="แบตเตอรี่", english="battery", decimals=2, fail=(0.0, 60.0)),
     )
 }

@@ -1,0 +1,101 @@
+"""The officer's desk: every click that decides goes through here, with its actor, onto the same record as the machine's steps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from alerts import lifecycle
+from alerts.episode import Episode, Event, FanOut, Kind, apply
+from alerts.ledger import AlertLedger, Record, VersionConflict
+from alerts.lifecycle import Refusal
+from alerts.people import Actor, Permission
+
+Plan = Callable[[Sequence[tuple[Event, Episode]], int], Sequence[FanOut]]
+"""(changes, now_us) -> what must be sent because of them."""
+
+TRIES = 5
+"""How often a decision is taken again when the machine wrote first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Decisions on episodes and notices of one world."""
+
+    ledger: AlertLedger
+    kind: Kind
+    plan: Plan
+    routes: lifecycle.Routes
+    now_us: Callable[[], int]
+
+    def acknowledge(self, episode: str, *, version: int, actor: Actor) -> Episode | Refusal:
+        """Take note of the story as it stood at `version`: a level that came later stays unacknowledged."""
+        return self._decide(
+            episode, version, actor, Permission.ACKNOWLEDGE, lambda now, seen, at: lifecycle.acknowledge(now, seen, actor, at)
+        )
+
+    def release(self, episode: str, *, version: int, level: int, actor: Actor) -> Episode | Refusal:
+        """Ask for, agree to, or (where one suffices) do the release of `level` to the public."""
+        return self._decide(
+            episode,
+            version,
+            actor,
+            Permission.RELEASE,
+            lambda now, seen, at: lifecycle.release(now, seen, level, actor, self.routes, at),
+        )
+
+    def lower(self, episode: str, *, version: int, level: int, actor: Actor) -> Episode | Refusal:
+        """Lower the public warning to `level`; 0 gives the all-clear."""
+        return self._decide(
+            episode,
+            version,
+            actor,
+            Permission.RELEASE,
+            lambda now, seen, at: lifecycle.lower(now, seen, level, actor, self.routes, at),
+        )
+
+    def acknowledge_notice(self, id: int, *, actor: Actor) -> bool | Refusal:
+        """Take note of a notice; False when it is not open."""
+        if not actor.may(Permission.ACKNOWLEDGE):
+            return _forbidden(actor)
+        return self.ledger.acknowledge_notice(id, actor=actor.account, now_us=self.now_us())
+
+    def _decide(
+        self,
+        id: str,
+        version: int,
+        actor: Actor,
+        needed: Permission,
+        action: Callable[[Episode, Episode, int], Sequence[Event] | Refusal],
+    ) -> Episode | Refusal:
+        if not actor.may(needed):
+            return _forbidden(actor)
+        for _ in range(TRIES):
+            current, seen = self._load(id, version)
+            if current is None or seen is None or current.kind is not self.kind:
+                return Refusal(code="not_found", text="ไม่พบเหตุการณ์นี้ · no such episode at that version")
+            now_us = self.now_us()
+            events = action(current, seen, now_us)
+            if isinstance(events, Refusal):
+                return events
+            changes: list[tuple[Event, Episode]] = []
+            for event in events:
+                current = apply(current, event)
+                changes.append((event, current))
+            try:
+                self.ledger.record(Record(kind=self.kind, changes=changes, fanouts=self.plan(changes, now_us)))
+            except VersionConflict:
+                continue
+            return current
+        return Refusal(code="busy", text="สถานการณ์กำลังเปลี่ยน ลองอีกครั้ง · the situation is changing, try again")
+
+    def _load(self, id: str, version: int) -> tuple[Episode | None, Episode | None]:
+        """The story as it stands and as it stood at `version`, both from its events."""
+        current = seen = None
+        for event in self.ledger.events(id):
+            current = apply(current, event)
+            if event.version == version:
+                seen = current
+        return current, seen
+
+
+def _forbidden(actor: Actor) -> Refusal:
+    return Refusal(code="forbidden", text=f"บทบาท {actor.role} ทำรายการนี้ไม่ได้ · this role may not do that")

@@ -1,0 +1,56 @@
+"""Words and dates for people: Thai first, Asia/Bangkok, Buddhist year."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+BANGKOK = ZoneInfo("Asia/Bangkok")
+BUDDHIST_ERA = 543
+"""Years between the Common Era and the Thai solar calendar (Babel prints the wrong year for Thai)."""
+
+LEVEL_WORDS: tuple[str, ...] = ("ปกติ", "เฝ้าระวัง", "เตือนภัย", "วิกฤต")
+LEVEL_ENGLISH: tuple[str, ...] = ("Normal", "Watch", "Warning", "Critical")
+UNKNOWN_WORD = "ไม่มีข้อมูล"
+UNKNOWN_ENGLISH = "No data"
+SILENT_WORD = "ขาดการติดต่อ"
+SILENT_ENGLISH = "Silent"
+
+HAZARD_WORDS: Mapping[str, str] = {"flood": "น้ำท่วม", "station": "สถานีขาดการติดต่อ"}
+HAZARD_ENGLISH: Mapping[str, str] = {"flood": "Flood", "station": "Station silent"}
+
+_MONTHS = ("ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค.")
+_DAYS = ("จันทร์", "อังคาร", "พุธ", "พฤหัสบดี", "ศุกร์", "เสาร์", "อาทิตย์")
+
+
+def local(time_us: int) -> datetime:
+    """UTC microseconds as an aware time in Bangkok."""
+    return datetime.fromtimestamp(time_us / 1e6, tz=UTC).astimezone(BANGKOK)
+
+
+def thai_clock(time_us: int) -> str:
+    """`14:35`"""
+    return local(time_us).strftime("%H:%M")
+
+
+def thai_date(time_us: int, *, weekday: bool = True) -> str:
+    """`อาทิตย์ 22 พ.ย. 2569`"""
+    t = local(time_us)
+    day = f"{t.day} {_MONTHS[t.month - 1]} {t.year + BUDDHIST_ERA}"
+    return f"{_DAYS[t.weekday()]} {day}" if weekday else day
+
+
+def duration(span_us: int) -> str:
+    """`2 ชม. 55 นาที`; below a minute `ไม่ถึง 1 นาที`."""
+    minutes = max(0, span_us) // 60_000_000
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{days} วัน"] if days else []
+    parts += [f"{hours} ชม."] if hours else []
+    parts += [f"{rest} นาที"] if rest and not days else []
+    return " ".join(parts) or "ไม่ถึง 1 นาที"
+
+
+def compact_utc(time_us: int) -> str:
+    """`20261122T073500Z`, with the fraction where there is one: for ids."""
+    whole, rest = divmod(time_us, 1_000_000)
+    stamp = datetime.fromtimestamp(whole, tz=UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{stamp}.{rest:06d}Z" if rest else f"{stamp}Z"

@@ -1,0 +1,294 @@
+"""Stations, their sensors and the areas they speak for: a validated registry with one column per property."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from sensors.batch import Float64, Int64
+from sensors.quantities import QUANTITIES
+
+Datum = Literal["LOCAL_STAFF", "MSL_KOLAK1915"]
+"""LOCAL_STAFF: the gauge zero's height over a national datum has not been surveyed. Never mixed (domain 3.2)."""
+
+SECOND_US = 1_000_000
+
+
+class ConfigError(Exception):
+    """A configuration that must not go live: every mistake that was found, one line each."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The local government on whose screens this runs."""
+
+    name: str
+    long: str
+    english: str
+    phone: str
+    """What a resident in trouble calls, as it is printed."""
+
+
+class Area(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node of the tree tambon > reach > village."""
+
+    id: str
+    name: str
+    english: str
+    short: str = ""
+    """Short form for lists: `หมู่ 1`."""
+    parent: str = ""
+
+
+class GaugeZero(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Height of the gauge zero over the station's datum, valid from a day on."""
+
+    since: date
+    height_m: float
+    source: str
+
+
+class Banks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Heights over the gauge zero, m."""
+
+    left_m: float
+    right_m: float
+    bed_m: float
+    surveyed: bool
+    """False: a default nobody has measured; shown beside every threshold made from it."""
+    source: str
+
+    @property
+    def lower_m(self) -> float:
+        """Water leaves over the lower bank."""
+        return min(self.left_m, self.right_m)
+
+
+class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One instrument. Its name on the wire is `{quantity}` or `{quantity}@{id}`."""
+
+    quantity: str
+    id: str = ""
+    cadence_s: float = 0.0
+    """0: the station's."""
+    suspect: tuple[float, float] | None = None
+    """Beyond this the value is doubted (QARTOD user range)."""
+    rise_suspect_per_h: float | None = None
+    """Faster than this, up or down, the value is doubted; unit of the quantity per hour."""
+
+    @property
+    def name(self) -> str:
+        """Reading name of docs/wire.md."""
+        return f"{self.quantity}@{self.id}" if self.id else self.quantity
+
+
+class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A place with one device."""
+
+    id: str
+    name: str
+    english: str
+    lat: float
+    lon: float
+    areas: tuple[str, ...]
+    """The areas it speaks for."""
+    cadence_s: float
+    """How often it promises a reading."""
+    sensor: tuple[Sensor, ...]
+    datum: Datum = "LOCAL_STAFF"
+    gauge_zero: tuple[GaugeZero, ...] = ()
+    banks: Banks | None = None
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    place: Place
+    area: tuple[Area, ...]
+    station: tuple[Station, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One quantity of one sensor."""
+
+    key: str
+    """`WL-01/stage_m`"""
+    station: str
+    name: str
+    quantity: str
+    cadence_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Limits:
+    """What the checks compare with: one element per series; NaN where a limit is not set."""
+
+    fail_low: Float64
+    fail_high: Float64
+    suspect_low: Float64
+    suspect_high: Float64
+    rise_suspect_per_h: Float64
+    cadence_us: Int64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Registry:
+    """All that is known of the stations; immutable for the life of a process."""
+
+    place: Place
+    areas: Mapping[str, Area]
+    stations: Mapping[str, Station]
+    series: tuple[Series, ...]
+    index: Mapping[tuple[str, str], int]
+    """(station, reading name) -> index into `series`."""
+    limits: Limits
+
+    def keys(self) -> list[str]:
+        """Keys of all series in the order of their index."""
+        return [s.key for s in self.series]
+
+    def descendants(self, area: str) -> tuple[str, ...]:
+        """The area and everything below it, itself first."""
+
+        def walk(node: str) -> Iterator[str]:
+            yield node
+            for child in self.areas.values():
+                if child.parent == node:
+                    yield from walk(child.id)
+
+        return tuple(walk(area))
+
+    def ancestors(self, area: str) -> tuple[str, ...]:
+        """The area and everything above it, itself first."""
+        chain: list[str] = []
+        while area:
+            chain.append(area)
+            area = self.areas[area].parent
+        return tuple(chain)
+
+    def stations_of(self, area: str) -> list[Station]:
+        """Stations that speak for an area directly."""
+        return [s for s in self.stations.values() if area in s.areas]
+
+
+def load(path: Path) -> Registry:
+    """Read `stations.toml`.
+
+    Raises
+    ------
+    ConfigError : every mistake found, each naming the place and what was expected
+    """
+    try:
+        data = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; name another with TAKEAN_CONFIG"]) from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+    return build(place=data.place, areas=data.area, stations=data.station, where=str(path))
+
+
+def build(*, place: Place, areas: Sequence[Area], stations: Sequence[Station], where: str = "stations") -> Registry:
+    """Check everything against everything and make the columns.
+
+    Raises
+    ------
+    ConfigError : all mistakes at once
+    """
+    mistakes = [f"{where}: {m}" for m in (*_area_mistakes(areas), *_station_mistakes(stations, areas))]
+    if mistakes:
+        raise ConfigError(mistakes)
+    sensors = [(station, sensor) for station in stations for sensor in station.sensor]
+    series = tuple(
+        Series(
+            key=f"{station.id}/{sensor.name}",
+            station=station.id,
+            name=sensor.name,
+            quantity=sensor.quantity,
+            cadence_us=round((sensor.cadence_s or station.cadence_s) * SECOND_US),
+        )
+        for station, sensor in sensors
+    )
+
+    def column(values: list[float | None]) -> Float64:
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+    limits = Limits(
+        fail_low=column([QUANTITIES[s.quantity].fail[0] for _, s in sensors]),
+        fail_high=column([QUANTITIES[s.quantity].fail[1] for _, s in sensors]),
+        suspect_low=column([s.suspect[0] if s.suspect else None for _, s in sensors]),
+        suspect_high=column([s.suspect[1] if s.suspect else None for _, s in sensors]),
+        rise_suspect_per_h=column([s.rise_suspect_per_h for _, s in sensors]),
+        cadence_us=np.array([s.cadence_us for s in series], dtype=np.int64),
+    )
+    return Registry(
+        place=place,
+        areas={a.id: a for a in areas},
+        stations={s.id: s for s in stations},
+        series=series,
+        index={(s.station, s.name): i for i, s in enumerate(series)},
+        limits=limits,
+    )
+
+
+def _area_mistakes(areas: Sequence[Area]) -> Iterator[str]:
+    known = {a.id: a for a in areas}
+    if len(known) < len(areas):
+        yield "area ids must differ"
+    for area in areas:
+        if area.parent and area.parent not in known:
+            yield f"area {area.id}: parent {area.parent!r} is not an area"
+        seen, node = {area.id}, area
+        while node.parent and node.parent in known:
+            node = known[node.parent]
+            if node.id in seen:
+                yield f"area {area.id}: its parents form a ring"
+                break
+            seen.add(node.id)
+
+
+def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Iterator[str]:
+    known = {a.id for a in areas}
+    allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+    if len({s.id for s in stations}) < len(stations):
+        yield "station ids must differ"
+    for station in stations:
+        who = f"station {station.id}"
+        if not (1 <= len(station.id) <= 32 and set(station.id) <= allowed):
+            yield f"{who}: an id is 1-32 characters of A-Z a-z 0-9 _ -"
+        if not (-90 <= station.lat <= 90 and -180 <= station.lon <= 180):
+            yield f"{who}: lat {station.lat}, lon {station.lon} is not on earth"
+        if not station.areas:
+            yield f"{who}: areas is empty; name the areas it speaks for"
+        for area in station.areas:
+            if area not in known:
+                yield f"{who}: area {area!r} is not in [[area]]"
+        if not station.cadence_s > 0:
+            yield f"{who}: cadence_s is {station.cadence_s} but must be above 0"
+        names = [sensor.name for sensor in station.sensor]
+        if len(set(names)) < len(names):
+            yield f"{who}: two sensors of one quantity need different ids"
+        if station.banks and station.banks.lower_m <= station.banks.bed_m:
+            yield f"{who}: banks {station.banks.lower_m} m must lie above bed_m {station.banks.bed_m} m"
+        if station.datum != "LOCAL_STAFF" and not station.gauge_zero:
+            yield f"{who}: datum {station.datum} needs a dated gauge_zero"
+        for sensor in station.sensor:
+            yield from _sensor_mistakes(f"{who}, sensor {sensor.name}", sensor)
+
+
+def _sensor_mistakes(who: str, sensor: Sensor) -> Iterator[str]:
+    quantity = QUANTITIES.get(sensor.quantity)
+    if quantity is None:
+        yield f"{who}: quantity {sensor.quantity!r} is not one of {', '.join(QUANTITIES)}"
+        return
+    low, high = quantity.fail
+    if sensor.suspect and not (low <= sensor.suspect[0] < sensor.suspect[1] <= high):
+        yield f"{who}: suspect {sensor.suspect} must rise and lie inside {quantity.fail} {quantity.unit}"
+    if sensor.rise_suspect_per_h is not None and not sensor.rise_suspect_per_h > 0:
+        yield f"{who}: rise_suspect_per_h is {sensor.rise_suspect_per_h} but must be above 0"
