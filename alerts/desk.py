@@ -1,16 +1,26 @@
-"""The officer's desk: every click that decides goes through here, with its actor, onto the same record as the machine's steps."""
+"""The officer's desk: every click that decides goes through here, with its actor, onto the same record as the
+machine's steps.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from alerts import lifecycle
-from alerts.episode import Episode, Event, FanOut, Kind, apply
+from alerts.episode import Episode, Event, FanOut, Kind, Used, apply
 from alerts.ledger import AlertLedger, Record, VersionConflict
 from alerts.lifecycle import Refusal
 from alerts.people import Actor, Permission
+from alerts.route import Routes
 
-Plan = Callable[[Sequence[tuple[Event, Episode]], int], Sequence[FanOut]]
-"""(changes, now_us) -> what must be sent because of them."""
+
+class Plan(Protocol):
+    """What must be sent because of some changes: `alerts.plan.plan` with its registry and routes."""
+
+    def __call__(
+        self, changes: Sequence[tuple[Event, Episode]], now_us: int, *, used: Sequence[Used] = ()
+    ) -> Sequence[FanOut]: ...
+
 
 TRIES = 5
 """How often a decision is taken again when the machine wrote first."""
@@ -23,13 +33,17 @@ class Desk:
     ledger: AlertLedger
     kind: Kind
     plan: Plan
-    routes: lifecycle.Routes
+    routes: Routes
     now_us: Callable[[], int]
 
     def acknowledge(self, episode: str, *, version: int, actor: Actor) -> Episode | Refusal:
         """Take note of the story as it stood at `version`: a level that came later stays unacknowledged."""
         return self._decide(
-            episode, version, actor, Permission.ACKNOWLEDGE, lambda now, seen, at: lifecycle.acknowledge(now, seen, actor, at)
+            episode,
+            version,
+            actor,
+            Permission.ACKNOWLEDGE,
+            lambda now, seen, at: lifecycle.acknowledge(now, seen, actor, at),
         )
 
     def release(self, episode: str, *, version: int, level: int, actor: Actor) -> Episode | Refusal:
@@ -49,7 +63,7 @@ class Desk:
             version,
             actor,
             Permission.RELEASE,
-            lambda now, seen, at: lifecycle.lower(now, seen, level, actor, self.routes, at),
+            lambda now, seen, at: lifecycle.lower(now, seen, level, actor, at),
         )
 
     def acknowledge_notice(self, id: int, *, actor: Actor) -> bool | Refusal:
@@ -69,7 +83,7 @@ class Desk:
         if not actor.may(needed):
             return _forbidden(actor)
         for _ in range(TRIES):
-            current, seen = self._load(id, version)
+            current, seen, used = self._load(id, version)
             if current is None or seen is None or current.kind is not self.kind:
                 return Refusal(code="not_found", text="ไม่พบเหตุการณ์นี้ · no such episode at that version")
             now_us = self.now_us()
@@ -81,20 +95,24 @@ class Desk:
                 current = apply(current, event)
                 changes.append((event, current))
             try:
-                self.ledger.record(Record(kind=self.kind, changes=changes, fanouts=self.plan(changes, now_us)))
+                self.ledger.record(
+                    Record(kind=self.kind, changes=changes, fanouts=self.plan(changes, now_us, used=used))
+                )
             except VersionConflict:
                 continue
             return current
         return Refusal(code="busy", text="สถานการณ์กำลังเปลี่ยน ลองอีกครั้ง · the situation is changing, try again")
 
-    def _load(self, id: str, version: int) -> tuple[Episode | None, Episode | None]:
-        """The story as it stands and as it stood at `version`, both from its events."""
+    def _load(self, id: str, version: int) -> tuple[Episode | None, Episode | None, tuple[Used, ...]]:
+        """The story as it stands, as it stood at `version`, and the readings that last decided it."""
         current = seen = None
+        used: tuple[Used, ...] = ()
         for event in self.ledger.events(id):
             current = apply(current, event)
+            used = event.used or used
             if event.version == version:
                 seen = current
-        return current, seen
+        return current, seen, used
 
 
 def _forbidden(actor: Actor) -> Refusal:

@@ -107,7 +107,8 @@ class Episode:
     seen_by: str = ""
     seen_us: int | None = None
     requested_level: int = 0
-    """Level whose release waits for a second person; 0 when none does."""
+    """Public level that waits for a second person, above the present one or below it; means something only while
+    `requested_by` is set."""
     requested_by: str = ""
 
     @property
@@ -197,7 +198,9 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOut:
-    """One alert version to be sent: recorded with the event that caused it, expanded into deliveries by the dispatcher."""
+    """One alert version to be sent: recorded with the event that caused it, expanded into deliveries by the
+    dispatcher.
+    """
 
     id: str
     """`{episode}#{version}` of the causing event: idempotent."""
@@ -219,7 +222,9 @@ class FanOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something an officer or technician must see that is no episode: kept until acknowledged, counted when repeated."""
+    """Something an officer or technician must see that is no episode: kept until acknowledged, counted when
+    repeated.
+    """
 
     kind: Kind
     code: str

@@ -29,9 +29,7 @@ class Role(StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),
     Role.TECHNICIAN: frozenset({Permission.VIEW, Permission.INSPECT}),
-    Role.OFFICER: frozenset(
-        {Permission.VIEW, Permission.INSPECT, Permission.ACKNOWLEDGE, Permission.RELEASE}
-    ),
+    Role.OFFICER: frozenset({Permission.VIEW, Permission.INSPECT, Permission.ACKNOWLEDGE, Permission.RELEASE}),
     Role.ADMIN: frozenset({Permission.VIEW, Permission.INSPECT, Permission.ADMINISTER}),
 }
 
@@ -71,7 +69,9 @@ class Address:
 
 
 class Accounts(Protocol):
-    """Local accounts, their one-time links and sessions. Tokens are stored as SHA-256 only; times are real, microseconds UTC."""
+    """Local accounts, their one-time links and sessions. Tokens are stored as SHA-256 only; times are real,
+    microseconds UTC.
+    """
 
     def create(self, name: str, role: Role, *, now_us: int) -> None:
         """New account without a password.
@@ -93,13 +93,20 @@ class Accounts(Protocol):
         """Whose unused, unexpired token this is."""
 
     def redeem(self, token: str, *, password_hash: str, now_us: int) -> Actor | None:
-        """Use the token up and set the password in one transaction; all older sessions of the account end. None when it was used or expired."""
+        """Use the token up and set the password in one transaction; all older sessions of the account end. None when
+        it was used or expired.
+        """
 
     def password_hash(self, name: str) -> str | None:
         """The stored hash, None when there is no such account or no password yet."""
 
     def open_session(self, name: str, *, now_us: int, expires_us: int) -> str:
-        """New session; returns its token."""
+        """New session; returns its token.
+
+        Raises
+        ------
+        KeyError : no such account
+        """
 
     def session(self, token: str, *, now_us: int) -> Actor | None:
         """Whose unexpired session this is."""
@@ -108,4 +115,4 @@ class Accounts(Protocol):
         """End it; unknown tokens are ignored."""
 
     def names(self) -> dict[str, Role]:
-        """All accounts."""
+        """All accounts, by name."""

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +38,8 @@ class LevelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unknown_after: float = 3.0
     """Evidence is unknown when its newest usable reading is older than this many cadences."""
     stations: tuple[str, ...] = ()
-    """Empty: every station that measures the quantity (and has banks, where the unit is `bank`). A named station takes this
-    rule instead of an unnamed one of the same hazard and level."""
+    """Empty: every station that measures the quantity (and has banks, where the unit is `bank`). A named station
+    takes this rule instead of an unnamed one of the same hazard and level."""
     source: str
     author: str
     date: date
@@ -71,8 +72,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Ladders:
     """All level rules as columns: one ladder per (hazard, series), three steps each.
 
-    A step without a rule of its own is never entered by value (enter = inf) and is left together with the step above it, so that a
-    level still comes down one step at a time.
+    A step without a rule of its own is never entered by value (enter = inf) and is left together with the step above
+    it, so that a level still comes down one step at a time.
     """
 
     series: NDArray[np.int32]
@@ -87,7 +88,9 @@ class Ladders:
     down_for_us: Int64
     """(3, p)"""
     cover_us: Int64
-    """(p,) largest gap between two usable readings that a hold may span; also the age at which evidence becomes unknown."""
+    """(p,) largest gap between two usable readings that a hold may span; also the age at which evidence becomes
+    unknown.
+    """
     first: Int64
     """(series + 1,) ladders of series s are first[s] .. first[s + 1]."""
     rules: tuple[tuple[LevelRule | None, LevelRule | None, LevelRule | None], ...]
@@ -199,8 +202,10 @@ def _mistakes(rule: Rule, registry: Registry) -> Iterator[str]:
         yield f"{who}: unit {rule.unit!r} does not fit {rule.quantity} ({quantity.unit})"
     if not rule.leave < rule.enter:
         yield f"{who}: leave is {rule.leave} but must be below enter ({rule.enter} {rule.unit})"
-    if rule.up_for_s < 0 or rule.down_for_s < 0:
-        yield f"{who}: up_for_s and down_for_s must not be negative"
+    if rule.up_for_s < 0:
+        yield f"{who}: up_for_s is {rule.up_for_s} but must not be negative"
+    if rule.down_for_s <= 0:
+        yield f"{who}: down_for_s is {rule.down_for_s} but must be above 0: a level comes down one step at a time"
     if rule.unknown_after < 1.5:
         yield f"{who}: unknown_after is {rule.unknown_after} cadences but must be at least 1.5"
     for station in rule.stations:
@@ -215,7 +220,7 @@ def _mistakes(rule: Rule, registry: Registry) -> Iterator[str]:
 
 def _disorder(ladder: Sequence[LevelRule | None], registry: Registry, series: int) -> Iterator[str]:
     held = [r for r in ladder if r is not None]
-    for low, high in zip(held, held[1:], strict=False):
+    for low, high in pairwise(held):
         for name in ("enter", "leave"):
             lower = threshold(low, getattr(low, name), registry, series)
             upper = threshold(high, getattr(high, name), registry, series)

@@ -28,7 +28,6 @@ class Reason(StrEnum):
     TOO_MANY = "too_many"
     TOO_LARGE = "too_large"
     FOREIGN_TOPIC = "foreign_topic"
-    NOT_JUDGED = "not_judged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ class Quantity:
     """Gross range (QARTOD test 4): outside it no instrument of this kind can be right."""
 
 
-# Gross ranges: stage, any gauge of a lowland river; rain, above the world record for one hour (WMO: 305 mm in 42 min) no
-# tipping bucket can count; PM2.5, ten times the saturation of Plantower sensors (1,000 ug/m3 effective range, data sheet);
-# temperature, WMO records; battery, lithium or lead packs of field loggers.
+# Gross ranges: stage, any gauge of a lowland river; rain, above the world record for one hour (WMO: 305 mm in 42
+# min) no tipping bucket can count; PM2.5, ten times the saturation of Plantower sensors (1,000 ug/m3 effective
+# range, data sheet); temperature, WMO records; battery, lithium or lead packs of field loggers.
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (

@@ -66,17 +66,17 @@ class SeriesReader(Protocol):
 class SeriesStore(SeriesReader, Protocol):
     """The journal: append-only, idempotent on (series, time, value), durable when `append` returns.
 
-    One process, one appending thread; readers may call from other threads. `series` indexes in batches refer to the keys given at opening;
-    the keys of an older registry stay readable.
+    One process, one appending thread; readers may call from other threads. `series` indexes in batches refer to the
+    keys given at opening; the keys of an older registry stay readable.
     """
 
-    def append(
-        self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]
-    ) -> Appended:
+    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
         """Commit all rows in one transaction. Repeats inside the batch are found too."""
 
     def scan(self, *, after_seq: int, rows: int) -> Iterator[Journal]:
-        """Stored rows with seq > after_seq in chunks of at most `rows`; rows of series no longer registered are left out."""
+        """Stored rows with seq > after_seq in chunks of at most `rows`; rows of series no longer registered are left
+        out.
+        """
 
     def last_seq(self) -> int:
         """Newest arrival number, 0 when empty."""

@@ -1,0 +1,219 @@
+"""From ladders to stories: which rules speak for which (area, hazard), and what their changes make of its story.
+Pure.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from alerts import lifecycle
+from alerts.episode import AreaStatus, Episode, Kind, Used
+from alerts.evidence import LadderState, known
+from alerts.judgement import Judged
+from alerts.lifecycle import Cell, Change
+from alerts.route import Routes
+from alerts.rules import RuleSet
+from sensors.batch import Float64, Int64, ReadingBatch
+from sensors.stations import SECOND_US, Registry
+from sensors.window import NEVER
+
+Key = tuple[str, str]
+"""(area, hazard)"""
+Stories = Mapping[Key, Episode]
+"""Open stories."""
+
+LATE_FLOOR_US = 600 * SECOND_US
+LATE_CADENCES = 3
+"""A reading older than max(LATE_CADENCES x cadence, LATE_FLOOR_US) does not speak for now (design 5.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cells:
+    """All (area, hazard) of one world, laid out once."""
+
+    kind: Kind
+    registry: Registry
+    rules: RuleSet
+    routes: Routes
+    of_ladder: tuple[tuple[Key, ...], ...]
+    ladders_of: Mapping[Key, Int64]
+    station_of: Int64
+    """(series,) index of its station."""
+    warning: Float64
+    """(series,) lowest value at which a level of 2 or above would hold; inf where no rule says so."""
+
+    @classmethod
+    def of(cls, kind: Kind, registry: Registry, rules: RuleSet, routes: Routes) -> "Cells":
+        """Lay out once, at the start."""
+        ladders = rules.ladders
+        of_ladder: list[tuple[Key, ...]] = []
+        ladders_of: dict[Key, list[int]] = {}
+        warning = np.full(len(registry.series), np.inf)
+        for p, (series, hazard) in enumerate(zip(ladders.series.tolist(), ladders.hazard, strict=True)):
+            keys = tuple((area, hazard) for area in registry.stations[registry.series[series].station].areas)
+            of_ladder.append(keys)
+            for key in keys:
+                ladders_of.setdefault(key, []).append(p)
+            warning[series] = min(warning[series], ladders.enter[1:, p].min())
+        order = {station: i for i, station in enumerate(registry.stations)}
+        return cls(
+            kind=kind,
+            registry=registry,
+            rules=rules,
+            routes=routes,
+            of_ladder=tuple(of_ladder),
+            ladders_of={key: np.array(rungs, dtype=np.int64) for key, rungs in ladders_of.items()},
+            station_of=np.array([order[s.station] for s in registry.series], dtype=np.int64),
+            warning=warning,
+        )
+
+    def cell(self, key: Key) -> Cell:
+        """A key in this world."""
+        return Cell(kind=self.kind, area=key[0], hazard=key[1])
+
+    def steps(
+        self, batch: ReadingBatch, judged: Judged, seq: Int64, *, before: LadderState, stories: Stories, now_us: int
+    ) -> Iterator[Change]:
+        """Changes of ladders, one by one in order of arrival, as events of stories.
+
+        Parameters
+        ----------
+        seq : (n,) arrival numbers of the batch
+        before : the ladders before the batch
+        stories : the open ones
+        """
+        if not len(judged.changes):
+            return
+        level, stories = before.level(), dict(stories)
+        columns = (judged.changes.row, judged.changes.ladder, judged.changes.to_level)
+        for row, ladder, to_level in zip(*(c.tolist() for c in columns), strict=True):
+            used = self._used(batch, judged, seq, row, ladder, int(level[ladder]), to_level)
+            level[ladder] = to_level
+            for key in self.of_ladder[ladder]:
+                for change in lifecycle.step(
+                    stories.get(key),
+                    self.cell(key),
+                    to_level=int(level[self.ladders_of[key]].max()),
+                    event_us=used.time_us,
+                    now_us=now_us,
+                    used=(used,),
+                    late=now_us - used.time_us > self._late_after_us(int(batch.series[row])),
+                    routes=self.routes,
+                ):
+                    keep(stories, change)
+                    yield change
+
+    def reconciled(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Rules may have changed since the stories were written: what the present rules say of the same journal."""
+        level = ladders.level()
+        for key, rungs in self.ladders_of.items():
+            yield from lifecycle.step(
+                stories.get(key),
+                self.cell(key),
+                to_level=int(level[rungs].max()),
+                event_us=now_us,
+                now_us=now_us,
+                used=(),
+                late=True,
+                routes=self.routes,
+                note="rules",
+            )
+
+    def heard(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Open stories that have lost their last known evidence, or have some again."""
+        young = known(ladders, now_us, self.rules.ladders)
+        for key, rungs in self.ladders_of.items():
+            story = stories.get(key)
+            if story is not None:
+                yield from lifecycle.hear(story, known=bool(young[rungs].any()), now_us=now_us)
+
+    def absences(self, quiet_us: Int64, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Stations that owe a reading, and those that were heard again.
+
+        Parameters
+        ----------
+        quiet_us : (stations,) since when each has been silent while we listened
+        seq : newest arrival number, for the record
+        """
+        rule = self.rules.absence
+        if rule is None:
+            return
+        for i, station in enumerate(self.registry.stations.values()):
+            since_us, owed_us = int(quiet_us[i]), round(rule.after * station.cadence_s * SECOND_US)
+            key, absent = (station.id, rule.hazard), now_us >= since_us + owed_us
+            if absent == (key in stories):
+                continue
+            used = Used(
+                rule=rule.id,
+                rule_version=rule.version,
+                series=f"{station.id}/*",
+                time_us=since_us,
+                value=(now_us - since_us) / SECOND_US,
+                flag=2,
+                seq=seq,
+                threshold=owed_us / SECOND_US,
+                truth=absent,
+            )
+            yield from lifecycle.step(
+                stories.get(key),
+                self.cell(key),
+                to_level=rule.level if absent else 0,
+                event_us=since_us + owed_us if absent else since_us,
+                now_us=now_us,
+                used=(used,),
+                late=False,
+                routes=self.routes,
+            )
+
+    def statuses(self, ladders: LadderState, *, there: Mapping[Key, AreaStatus], now_us: int) -> list[AreaStatus]:
+        """Areas whose level or known differs from what `there` says of them."""
+        young, level = known(ladders, now_us, self.rules.ladders), ladders.level()
+        found = []
+        for key, rungs in self.ladders_of.items():
+            newest = int(ladders.last_us[rungs].max())
+            status = AreaStatus(
+                kind=self.kind,
+                area=key[0],
+                hazard=key[1],
+                level=int(level[rungs].max()),
+                known=bool(young[rungs].any()),
+                newest_us=0 if newest == NEVER else newest,
+                since_us=now_us,
+            )
+            old = there.get(key)
+            if old is None or (old.level, old.known) != (status.level, status.known):
+                found.append(status)
+        return found
+
+    def _used(
+        self, batch: ReadingBatch, judged: Judged, seq: Int64, row: int, ladder: int, level: int, to_level: int
+    ) -> Used:
+        rising = to_level > level
+        step = to_level if rising else level
+        rule = self.rules.ladders.rule_at(ladder, step)
+        ladders = self.rules.ladders
+        return Used(
+            rule=rule.id,
+            rule_version=rule.version,
+            series=self.registry.series[int(batch.series[row])].key,
+            time_us=int(batch.time_us[row]),
+            value=float(batch.value[row]),
+            flag=int(judged.flag[row]),
+            seq=int(seq[row]),
+            threshold=float(ladders.enter[rule.level - 1, ladder] if rising else ladders.leave[step - 1, ladder]),
+            truth=rising,
+        )
+
+    def _late_after_us(self, series: int) -> int:
+        return max(LATE_CADENCES * self.registry.series[series].cadence_us, LATE_FLOOR_US)
+
+
+def keep(stories: dict[Key, Episode], change: Change) -> None:
+    """Bring a map of open stories up to a change."""
+    _, story = change
+    key = (story.area, story.hazard)
+    if story.closed_us is None:
+        stories[key] = story
+    else:
+        stories.pop(key, None)

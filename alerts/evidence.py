@@ -1,0 +1,202 @@
+"""Run every level rule over the columns: what holds, since which reading.
+
+A step of a ladder is a latch: set by a value at or above `enter` held for its time, reset by a value below `leave`
+held for its time, and kept through everything unknown. Holds run on event time and only across covered stretches: a
+gap stops the hold for entering and starts the one for leaving from zero (design 5.1, 5.2). A step can be left only
+after the one above it: down one at a time.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.rules import Ladders
+from sensors.batch import Bool, Int64, ReadingBatch
+from sensors.window import NEVER
+
+STEPS = 3
+NOT_HELD = -1
+"""Held time of a condition that does not hold by the newest reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LadderState:
+    """What must be remembered of all ladders between batches."""
+
+    last_us: Int64
+    """(p,) event time of the newest reading a rule has listened to; NEVER before the first."""
+    active: Bool
+    """(3, p) whether the step is held true."""
+    above_us: Int64
+    """(3, p) covered time for which the value has been at or above enter; NOT_HELD when it is not."""
+    below_us: Int64
+    """(3, p) covered time for which the step could have been left; NOT_HELD when it could not."""
+
+    @classmethod
+    def empty(cls, ladders: int) -> Self:
+        """Nothing heard yet."""
+        return cls(
+            last_us=np.full(ladders, NEVER, dtype=np.int64),
+            active=np.zeros((STEPS, ladders), dtype=np.bool_),
+            above_us=np.full((STEPS, ladders), NOT_HELD, dtype=np.int64),
+            below_us=np.full((STEPS, ladders), NOT_HELD, dtype=np.int64),
+        )
+
+    def level(self) -> NDArray[np.int64]:
+        """(p,) highest step held true, 0 for none."""
+        level: NDArray[np.int64] = self.active.sum(axis=0)
+        return level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LevelChanges:
+    """Where the level of a ladder changed, in order of arrival: equal-length columns."""
+
+    row: NDArray[np.intp]
+    """(c,) row of the batch that decided."""
+    ladder: NDArray[np.intp]
+    from_level: NDArray[np.int64]
+    to_level: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No change."""
+        empty = np.empty(0, dtype=np.intp)
+        return cls(row=empty, ladder=empty, from_level=empty.astype(np.int64), to_level=empty.astype(np.int64))
+
+    def shifted(self, rows: int) -> Self:
+        """The same changes in a batch that starts `rows` earlier."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{**values, "row": self.row + rows})
+
+    @classmethod
+    def joined(cls, one: Self, two: Self) -> Self:
+        """Changes of two halves, one after the other."""
+        return cls(**{f.name: np.concatenate([getattr(one, f.name), getattr(two, f.name)]) for f in fields(cls)})
+
+
+def weigh(
+    batch: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders
+) -> tuple[LadderState, LevelChanges]:
+    """Step every ladder through the readings its rules may listen to.
+
+    Parameters
+    ----------
+    batch : n readings in order of arrival
+    listened : (n,) fresh and usable rows; the others move nothing
+    state : before the batch
+    ladders : p ladders
+
+    Returns
+    -------
+    state, changes : two batches one after the other give what both at once would
+    """
+    rows, ladder = _expand(np.flatnonzero(listened), batch.series, ladders)
+    if not len(rows):
+        return state, LevelChanges.none()
+    order = np.argsort(ladder, kind="stable")
+    rows, ladder = rows[order], ladder[order]
+    run = _Run.of(batch.time_us[rows], ladder, state.last_us, ladders.cover_us)
+    value = batch.value[rows]
+
+    active = np.zeros((STEPS + 1, len(rows)), dtype=np.bool_)
+    above_us, below_us = state.above_us.copy(), state.below_us.copy()
+    for step in reversed(range(STEPS)):
+        above = value >= ladders.enter[step, ladder]
+        below = (value < ladders.leave[step, ladder]) & ~active[step + 1]
+        up_us = run.held_us(above, state.above_us[step], through_gaps=True)
+        down_us = run.held_us(below, state.below_us[step], through_gaps=False)
+        raised = active[step + 1] | (above & (up_us >= ladders.up_for_us[step, ladder]))
+        left = below & (down_us >= ladders.down_for_us[step, ladder])
+        active[step] = run.latch(raised, left, state.active[step])
+        above_us[step, ladder[run.ends]] = up_us[run.ends]
+        below_us[step, ladder[run.ends]] = down_us[run.ends]
+
+    last_us, held = state.last_us.copy(), state.active.copy()
+    last_us[ladder[run.ends]] = run.time_us[run.ends]
+    held[:, ladder[run.ends]] = active[:STEPS, run.ends]
+    after = LadderState(last_us=last_us, active=held, above_us=above_us, below_us=below_us)
+    return after, _changes(active[:STEPS].sum(axis=0), run, rows, state)
+
+
+def known(state: LadderState, now_us: int, ladders: Ladders) -> Bool:
+    """(p,) whether the newest reading each ladder listened to is young enough to say anything at `now_us`."""
+    heard = state.last_us != NEVER
+    age = now_us - np.where(heard, state.last_us, now_us)
+    young: Bool = heard & (age <= ladders.cover_us)
+    return young
+
+
+def _expand(
+    rows: NDArray[np.intp], series: NDArray[np.int32], ladders: Ladders
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each row once for every ladder of its series: positions in the batch, and ladders."""
+    first = ladders.first[series[rows]]
+    many = ladders.first[series[rows] + 1] - first
+    repeated = np.repeat(np.arange(len(rows)), many)
+    offset = np.arange(len(repeated)) - np.repeat(np.cumsum(many) - many, many)
+    return rows[repeated], (first[repeated] + offset).astype(np.intp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Run:
+    """Readings sorted by ladder, and how each follows the one before it."""
+
+    time_us: Int64
+    ladder: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+    covered_us: Int64
+    """Time since the reading before; 0 across a gap or where there is none."""
+    gap: Bool
+    """Whether nothing is known of the stretch before this reading."""
+
+    @classmethod
+    def of(cls, time_us: Int64, ladder: NDArray[np.intp], last_us: Int64, cover_us: Int64) -> Self:
+        edge = np.flatnonzero(ladder[1:] != ladder[:-1]) + 1
+        starts, ends = np.r_[0, edge], np.r_[edge, len(ladder)] - 1
+        before = np.r_[NEVER, time_us[:-1]]
+        before[starts] = last_us[ladder[starts]]
+        step = time_us - np.where(before == NEVER, time_us, before)
+        gap = (before == NEVER) | (step > cover_us[ladder])
+        return cls(time_us=time_us, ladder=ladder, starts=starts, ends=ends, covered_us=np.where(gap, 0, step), gap=gap)
+
+    def held_us(self, condition: Bool, carried_us: Int64, *, through_gaps: bool) -> Int64:
+        """How long the condition has held, in covered time, at each reading; NOT_HELD where it does not.
+
+        A gap adds nothing; with `through_gaps` the hold goes on behind it, else it starts again from zero.
+        """
+        carried = carried_us[self.ladder]
+        first = np.zeros(len(condition), dtype=np.bool_)
+        first[self.starts] = True
+        held_before = np.r_[False, condition[:-1]]
+        held_before[self.starts] = carried[self.starts] != NOT_HELD
+        continues = condition & held_before & (through_gaps | ~self.gap)
+        gained = np.cumsum(np.where(continues, self.covered_us, 0))
+        # Every hold counts from an anchor: the reading at which it began, or what was carried into this batch.
+        base = np.where(continues & first, gained - self.covered_us - carried, gained)
+        anchor = np.maximum.accumulate(np.where(~continues | first, np.arange(len(condition)), 0))
+        held: Int64 = np.where(condition, gained - base[anchor], NOT_HELD)
+        return held
+
+    def latch(self, raised: Bool, left: Bool, carried: Bool) -> Bool:
+        """Newest of raised and left at each reading; what was carried where neither happened yet."""
+        decided = raised | left
+        decided[self.starts] = True
+        value = np.where(raised, True, np.where(left, False, carried[self.ladder]))
+        anchor = np.maximum.accumulate(np.where(decided, np.arange(len(decided)), 0))
+        held: Bool = value[anchor]
+        return held
+
+
+def _changes(level: NDArray[np.int64], run: _Run, rows: NDArray[np.intp], state: LadderState) -> LevelChanges:
+    before = np.r_[0, level[:-1]]
+    before[run.starts] = state.level()[run.ladder[run.starts]]
+    at = np.flatnonzero(level != before)
+    at = at[np.argsort(rows[at], kind="stable")]  # back into order of arrival; ladders of one row stay in their order
+    return LevelChanges(row=rows[at], ladder=run.ladder[at], from_level=before[at], to_level=level[at])

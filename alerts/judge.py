@@ -1,0 +1,281 @@
+"""The judge of one world: appends to the journal, then writes the ledger, in this order and no other.
+
+Everything stored is judged, once, in order of arrival: after any failure or restart it goes on from the journal behind
+what the ledger says was judged.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from alerts import snapshot
+from alerts.cells import Cells, Key, keep
+from alerts.desk import Plan
+from alerts.episode import AreaStatus, Episode, Notice
+from alerts.judgement import Judged, JudgeState, judge
+from alerts.ledger import AlertLedger, Record, VersionConflict
+from alerts.lifecycle import Change
+from alerts.notices import notices
+from alerts.snapshot import Snapshot
+from sensors.batch import Int64, ReadingBatch
+from sensors.stations import SECOND_US
+from sensors.store import Appended, SeriesStore, State
+from sensors.window import NEVER
+
+log = logging.getLogger(__name__)
+
+CATCH_UP_ROWS = 50_000
+SNAPSHOT_EVERY_US = 60 * SECOND_US
+"""Real time (design 4)."""
+LEDGER_PATIENCE_US = 2 * SECOND_US
+"""After this long without a ledger, readings are acknowledged once stored; judgement follows from the journal
+(design 4).
+"""
+TRIES = 5
+"""How often a step is taken again when an officer wrote first."""
+
+
+class StaleJournal(Exception):
+    """The ledger has judged readings that this journal does not hold: they do not belong together."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What passed, for /metrics."""
+
+    stored: int = 0
+    repeat: int = 0
+    conflict: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Judge:
+    """See the module. One thread calls `start`, `take`, `tick` and `stop`."""
+
+    cells: Cells
+    plan: Plan
+    store: SeriesStore
+    ledger: AlertLedger
+    snapshot_path: Path | None
+    now_us: Callable[[], int]
+    """Judgement clock."""
+    real_us: Callable[[], int]
+    judge: Callable[..., Judged] = judge
+    counts: Counts = field(default_factory=Counts)
+    judged_seq: int = 0
+    failing_since_us: int | None = None
+    """Real time since which judging fails, None when all is well."""
+    _state: JudgeState = field(init=False)
+    """After everything that was judged and recorded."""
+    _stored: JudgeState = field(init=False)
+    """After everything that was stored: ahead of `_state` only while the ledger is away."""
+    _quiet_us: Int64 = field(init=False)
+    """(stations,) since when each has been silent while we listened."""
+    _stories: dict[Key, Episode] = field(init=False, default_factory=dict)
+    _statuses: dict[Key, AreaStatus] = field(init=False, default_factory=dict)
+    _saved_us: int = field(init=False, default=0)
+
+    # ---- start and stop
+
+    def start(self) -> None:
+        """Load the newest snapshot, judge the journal behind it, bring the stories to what the rules say now.
+
+        Raises
+        ------
+        StaleJournal : see there
+        """
+        through, now_us = self.ledger.judged_through(self.cells.kind), self.now_us()
+        if through > self.store.last_seq():
+            raise StaleJournal(
+                f"the ledger has judged readings up to {through}, the journal ends at {self.store.last_seq()}: "
+                "they do not belong together; restore both from one backup"
+            )
+        stations = len(self.cells.registry.stations)
+        held = snapshot.load(self.snapshot_path, self._mark()) if self.snapshot_path else None
+        if held is not None and held.seq <= through and len(held.quiet_us) == stations:
+            self._state, self.judged_seq, self._quiet_us = held.state, held.seq, held.quiet_us.copy()
+            listened_us = held.listened_us
+        else:
+            self._state = JudgeState.empty(len(self.cells.registry.series), len(self.cells.rules.ladders))
+            self._quiet_us, listened_us = np.full(stations, NEVER, dtype=np.int64), NEVER
+        self._reload()
+        for batch, seq in self._journal():
+            inside = seq <= through
+            self._state = self._judged(batch[inside], self._state).state
+            self._hear(batch)
+            listened_us = max(listened_us, int(batch.received_us.max()))
+            if not inside.all():
+                break
+        self.judged_seq = through
+        self._catch_up()
+        self._stored = self._state
+        # The clock of absence stands still while we were not listening, and starts for a station never heard (5.6).
+        self._quiet_us = np.where(self._quiet_us == NEVER, now_us, self._quiet_us + max(0, now_us - listened_us))
+        self._write(lambda: list(self.cells.reconciled(self._state.ladders, stories=self._stories, now_us=now_us)))
+        self.tick()
+
+    def stop(self) -> None:
+        """Write the last snapshot."""
+        self._save()
+
+    # ---- the hot path
+
+    def take(self, batch: ReadingBatch) -> Appended:
+        """Store and judge a batch; when it returns, all of it is on disk and judged.
+
+        Raises
+        ------
+        Exception : not safe yet; offering the same batch again is harmless. A ledger that stays away longer than its
+            patience makes storage alone suffice (`healthy` is then False).
+        """
+        if self.judged_seq < self.store.last_seq():
+            self._guarded(self._catch_up)
+        judged = self._judged(batch, self._stored)
+        done = self.store.append(batch, judged.flag, judged.checks)
+        self._stored = judged.state
+        self._hear(batch)
+        self._count(done)
+        if self.judged_seq + int((done.seq > 0).sum()) == done.last_seq:
+            self._guarded(lambda: self._settle(batch, judged, done))
+        else:
+            self._guarded(self._catch_up)
+        return done
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what is stored is being judged."""
+        return self.failing_since_us is None
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            now_us = self.real_us()
+            self.failing_since_us = self.failing_since_us or now_us
+            if now_us - self.failing_since_us <= LEDGER_PATIENCE_US:
+                raise
+            log.exception("judging fails: readings are acknowledged once stored; look at the ledger and its disk")
+        else:
+            self.failing_since_us = None
+
+    def _settle(self, batch: ReadingBatch, judged: Judged, done: Appended) -> None:
+        """Record what a stored batch means, with the cursor behind it; then remember the state after it."""
+        seen = notices(batch, judged, done, self.cells)
+        through = max(self.judged_seq, int(done.seq.max(initial=0)))
+        self._write(
+            lambda: list(
+                self.cells.steps(
+                    batch,
+                    judged,
+                    done.seq,
+                    before=self._state.ladders,
+                    stories=self._stories,
+                    now_us=self.now_us(),
+                )
+            ),
+            seen=seen,
+            through=through,
+        )
+        self._state, self.judged_seq = judged.state, through
+
+    def _catch_up(self) -> None:
+        """Judge what was stored and not judged: after a restart, or after the ledger was away."""
+        for batch, seq in self._journal():
+            judged = self._judged(batch, self._state)
+            self._hear(batch)
+            state = np.full(len(batch), State.STORED, dtype=np.uint8)
+            self._settle(batch, judged, Appended(seq=seq, state=state, last_seq=int(seq[-1])))
+        last = self.store.last_seq()
+        if self.judged_seq < last:  # the rest belongs to series that nobody registers any more
+            self.ledger.record(Record(kind=self.cells.kind, judged_through=last))
+            self.judged_seq = last
+
+    # ---- time passing
+
+    def tick(self) -> None:
+        """What the clock alone decides: known or not, absence; and the snapshot. Call about once a second."""
+        if self.judged_seq < self.store.last_seq():
+            self._guarded(self._catch_up)
+        if self.healthy:
+            self._guarded(self._pass_time)
+        if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
+            self._save()
+
+    def _pass_time(self) -> None:
+        now_us, ladders = self.now_us(), self._state.ladders
+
+        def changes() -> list[Change]:
+            heard = self.cells.heard(ladders, stories=self._stories, now_us=now_us)
+            absent = self.cells.absences(self._quiet_us, seq=self.judged_seq, stories=self._stories, now_us=now_us)
+            return [*heard, *absent]
+
+        self._write(changes, statuses=self.cells.statuses(ladders, there=self._statuses, now_us=now_us))
+
+    # ---- the ledger
+
+    def _write(
+        self,
+        decide: Callable[[], Sequence[Change]],
+        *,
+        statuses: Sequence[AreaStatus] = (),
+        seen: Sequence[Notice] = (),
+        through: int | None = None,
+    ) -> None:
+        """Record a decision *if nobody wrote first*; else look again and decide again."""
+        for _ in range(TRIES):
+            changes = decide()
+            if not changes and not statuses and not seen and through is None:
+                return
+            record = Record(
+                kind=self.cells.kind,
+                changes=changes,
+                fanouts=self.plan(changes, self.now_us()) if changes else (),
+                statuses=statuses,
+                notices=seen,
+                judged_through=through,
+            )
+            try:
+                self.ledger.record(record)
+            except VersionConflict:
+                self._reload()
+                continue
+            for change in changes:
+                keep(self._stories, change)
+            self._statuses.update({(s.area, s.hazard): s for s in statuses})
+            return
+        raise VersionConflict("an officer's decisions kept coming first")
+
+    def _reload(self) -> None:
+        """Stories as the ledger holds them: an officer may have written."""
+        kind = self.cells.kind
+        self._stories = {(e.area, e.hazard): e for e in self.ledger.episodes(kind, open_only=True, limit=10_000)}
+        self._statuses = {(s.area, s.hazard): s for s in self.ledger.statuses(kind)}
+
+    # ---- small things
+
+    def _judged(self, batch: ReadingBatch, state: JudgeState) -> Judged:
+        return self.judge(batch, state, limits=self.cells.registry.limits, ladders=self.cells.rules.ladders)
+
+    def _journal(self) -> Iterator[tuple[ReadingBatch, Int64]]:
+        for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
+            yield chunk.batch, chunk.seq
+
+    def _hear(self, batch: ReadingBatch) -> None:
+        np.maximum.at(self._quiet_us, self.cells.station_of[batch.series], batch.received_us)
+
+    def _count(self, done: Appended) -> None:
+        self.counts.stored += int((done.state == State.STORED).sum())
+        self.counts.repeat += int((done.state == State.REPEAT).sum())
+        self.counts.conflict += int((done.state == State.CONFLICT).sum())
+
+    def _save(self) -> None:
+        self._saved_us = self.real_us()
+        if self.snapshot_path is not None:
+            held = Snapshot(seq=self.judged_seq, state=self._state, quiet_us=self._quiet_us, listened_us=self.now_us())
+            snapshot.save(self.snapshot_path, held, self._mark())
+
+    def _mark(self) -> str:
+        return snapshot.fingerprint(self.cells.registry, self.cells.rules.ladders)

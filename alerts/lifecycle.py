@@ -1,0 +1,182 @@
+"""The story of one area and hazard: what evidence and officers make of it. Pure: state and time in, events out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerts.episode import RULE, Episode, Event, EventType, Kind, Level, Used, apply, episode_id
+from alerts.people import Actor
+from alerts.route import Clear, Release, Routes
+from alerts.words import compact_utc
+
+Change = tuple[Event, Episode]
+"""An event, and the story after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A decision that may not be taken, and why: a value, not an error."""
+
+    code: str
+    """not_found, forbidden, changed, pointless, same_person or busy."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One (area, hazard) of one world."""
+
+    kind: Kind
+    area: str
+    hazard: str
+
+
+def step(
+    before: Episode | None,
+    cell: Cell,
+    *,
+    to_level: int,
+    event_us: int,
+    now_us: int,
+    used: Sequence[Used],
+    late: bool,
+    routes: Routes,
+    note: str = "",
+) -> list[Change]:
+    """Bring the judged level to what the evidence says, and do what the routes leave to the rule.
+
+    Parameters
+    ----------
+    before : the open story, or None
+    to_level : highest level with evidence held true, 0-3
+    event_us : event time of the reading that decided
+    late : the reading is too old to speak for now: it may raise the judged level, never release by itself
+    """
+    current = before
+    changes: list[Change] = []
+
+    def add(type: EventType, from_level: int, to: int, *, used: Sequence[Used] = (), note: str = "") -> Episode:
+        event = Event(
+            episode=current.id if current else _id(cell, event_us),
+            version=current.version + 1 if current else 1,
+            kind=cell.kind,
+            area=cell.area,
+            hazard=cell.hazard,
+            type=type,
+            from_level=from_level,
+            to_level=to,
+            event_us=event_us,
+            recorded_us=now_us,
+            actor=RULE,
+            used=tuple(used),
+            note=note,
+        )
+        after = apply(current, event)
+        changes.append((event, after))
+        return after
+
+    if to_level == (current.judged_level if current else 0):
+        return []
+    current = add(
+        EventType.JUDGED, current.judged_level if current else 0, to_level, used=used, note="late" if late else note
+    )
+    route = routes.find(cell.hazard, current.judged_level)
+    if route and route.release is Release.AUTO and current.judged_level > current.public_level and not late:
+        current = add(EventType.RELEASED, current.public_level, current.judged_level)
+    standing = routes.find(cell.hazard, current.public_level)
+    if standing and standing.clear is Clear.AUTO and current.judged_level < current.public_level:
+        current = add(EventType.LOWERED, current.public_level, current.judged_level)
+    if current.judged_level == current.public_level == 0:
+        add(EventType.CLOSED, 0, 0)
+    return changes
+
+
+def hear(before: Episode, *, known: bool, now_us: int) -> list[Change]:
+    """Note that an open story has lost its last known evidence, or has some again. Moves no level."""
+    if before.known == known:
+        return []
+    event = _decided(
+        before,
+        EventType.HEARD if known else EventType.LOST,
+        before.judged_level,
+        before.judged_level,
+        actor=RULE,
+        now_us=now_us,
+    )
+    return [(event, apply(before, event))]
+
+
+def acknowledge(now: Episode, seen: Episode, actor: Actor, now_us: int) -> Sequence[Event] | Refusal:
+    """Take note of the judged level that stood on the officer's screen."""
+    if now.seen_us is not None and seen.judged_level <= now.seen_level:
+        return Refusal(code="pointless", text=f"รับทราบแล้วโดย {now.seen_by} · already acknowledged")
+    return [
+        _decided(now, EventType.ACKNOWLEDGED, now.seen_level, seen.judged_level, actor=actor.account, now_us=now_us)
+    ]
+
+
+def release(
+    now: Episode, seen: Episode, level: int, actor: Actor, routes: Routes, now_us: int
+) -> Sequence[Event] | Refusal:
+    """Let a warning of `level` go public, or ask a second officer to.
+
+    From level 2 (or where the route says two) the first officer's click is a request, another officer's click the
+    release. What two have released, one may step up (design 5.10).
+    """
+    route = routes.find(now.hazard, level)
+    if now.closed_us is not None or route is None or level <= now.public_level:
+        return Refusal(code="pointless", text="ประกาศระดับนี้ไม่ได้หรือประกาศไปแล้ว · nothing to release at that level")
+    two = (route.release is Release.TWO or level >= Level.WARNING) and now.public_level < Level.WARNING
+    return _public(EventType.RELEASED, now, seen, level, actor, now_us, two=two)
+
+
+def lower(now: Episode, seen: Episode, level: int, actor: Actor, now_us: int) -> Sequence[Event] | Refusal:
+    """Take the public warning down to `level`; from public level 3 that too needs two (design 5.10)."""
+    if not 0 <= level < now.public_level:
+        return Refusal(code="pointless", text="ไม่มีประกาศที่จะลดระดับ · no public warning above that level")
+    events = _public(EventType.LOWERED, now, seen, level, actor, now_us, two=now.public_level == Level.CRITICAL)
+    if isinstance(events, Refusal) or events[0].type is EventType.REQUESTED or level or now.judged_level:
+        return events
+    after = apply(now, events[0])
+    return [*events, _decided(after, EventType.CLOSED, 0, 0, actor=actor.account, now_us=now_us)]
+
+
+def _public(
+    type: EventType, now: Episode, seen: Episode, level: int, actor: Actor, now_us: int, *, two: bool
+) -> Sequence[Event] | Refusal:
+    """Move the public level, or note the first of the two who must agree."""
+    if (now.public_level, now.requested_by, now.requested_level) != (
+        seen.public_level,
+        seen.requested_by,
+        seen.requested_level,
+    ):
+        return Refusal(code="changed", text="สถานการณ์เปลี่ยนไปแล้ว โปรดดูอีกครั้ง · it has changed, look again")
+    asked = bool(now.requested_by) and now.requested_level == level
+    if two and not asked:
+        return [_decided(now, EventType.REQUESTED, now.public_level, level, actor=actor.account, now_us=now_us)]
+    if two and now.requested_by == actor.account:
+        return Refusal(code="same_person", text="ต้องให้เจ้าหน้าที่อีกคนอนุมัติ · a second officer must agree")
+    note = f"requested by {now.requested_by}" if two else ""
+    return [_decided(now, type, now.public_level, level, actor=actor.account, now_us=now_us, note=note)]
+
+
+def _decided(
+    episode: Episode, type: EventType, from_level: int, to_level: int, *, actor: str, now_us: int, note: str = ""
+) -> Event:
+    return Event(
+        episode=episode.id,
+        version=episode.version + 1,
+        kind=episode.kind,
+        area=episode.area,
+        hazard=episode.hazard,
+        type=type,
+        from_level=from_level,
+        to_level=to_level,
+        event_us=now_us,
+        recorded_us=now_us,
+        actor=actor,
+        note=note,
+    )
+
+
+def _id(cell: Cell, event_us: int) -> str:
+    return episode_id(kind=cell.kind, hazard=cell.hazard, area=cell.area, opened=compact_utc(event_us))

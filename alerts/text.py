@@ -1,0 +1,80 @@
+"""What people are told: reviewed templates, Thai first; source, hazard, place, time, what to do, whom to call, until
+when.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alerts.episode import Kind, Used
+from alerts.words import HAZARD_WORDS, LEVEL_WORDS, thai_clock, thai_date
+
+DRILL_PREFIX: Mapping[Kind, str] = {
+    Kind.ACTUAL: "",
+    Kind.EXERCISE: "ซ้อม: ไม่ใช่เหตุจริง\n",
+    Kind.TEST: "ทดสอบ: ไม่ใช่เหตุจริง\n",
+}
+"""Starts every text that is no actual warning (domain 9.35)."""
+
+ACTIONS: Mapping[tuple[str, int], str] = {
+    ("flood", 1): "ติดตามข่าว เตรียมของจำเป็น ยา และเอกสาร",
+    ("flood", 2): "ยกของขึ้นที่สูง ย้ายรถและสัตว์เลี้ยง พาผู้ป่วยและผู้สูงอายุไปที่ปลอดภัย ห้ามลุยน้ำไหลแรง",
+    ("flood", 3): "ออกจากพื้นที่เสี่ยงไปที่สูงทันที ตัดไฟ พาผู้สูงอายุและเด็กออกก่อน ห้ามข้ามน้ำไหล",
+}
+"""What to do now, by hazard and level (DDPM leaflet wording, see docs/rules.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a text is made of."""
+
+    kind: Kind
+    place: str
+    phone: str
+    hazard: str
+    level: int
+    areas: str
+    """`ริมห้วยสำราญ (หมู่ 1, หมู่ 3, หมู่ 7)`"""
+    station: str
+    used: Used | None
+    """The reading that decided, None when a person did without one."""
+    now_us: int
+    expires_us: int
+
+
+def alert(facts: Facts) -> str:
+    """A warning, whole."""
+    word = HAZARD_WORDS[facts.hazard]
+    lines = [
+        f"{DRILL_PREFIX[facts.kind]}{facts.place} แจ้ง{LEVEL_WORDS[facts.level]}{word} ระดับ {facts.level}",
+        f"พื้นที่ {facts.areas}",
+    ]
+    if facts.used is not None:
+        lines.append(
+            f"ระดับน้ำ{facts.station} {facts.used.value:.2f} ม. (เกณฑ์ {facts.used.threshold:.2f} ม.) "
+            f"เวลา {thai_clock(facts.used.time_us)} น. {thai_date(facts.used.time_us, weekday=False)}"
+        )
+    lines += [
+        f"ทำทันที: {ACTIONS[facts.hazard, facts.level]}",
+        f"ขอความช่วยเหลือ โทร {facts.phone}",
+        f"ออกเมื่อ {thai_clock(facts.now_us)} น. มีผลถึง {thai_clock(facts.expires_us)} น. "
+        f"{thai_date(facts.expires_us, weekday=False)}",
+    ]
+    return "\n".join(lines)
+
+
+def all_clear(facts: Facts) -> str:
+    """The end of a warning, to whoever got it."""
+    return "\n".join(
+        (
+            f"{DRILL_PREFIX[facts.kind]}{facts.place} แจ้งยุติเหตุ{HAZARD_WORDS[facts.hazard]} กลับสู่ภาวะปกติ",
+            f"พื้นที่ {facts.areas}",
+            "ยังต้องระวัง: ตรวจสายไฟและถนนก่อนใช้ ระวังสัตว์มีพิษ",
+            f"ขอความช่วยเหลือ โทร {facts.phone}",
+            f"ออกเมื่อ {thai_clock(facts.now_us)} น. {thai_date(facts.now_us, weekday=False)}",
+        )
+    )
+
+
+def area_list(name: str, villages: Sequence[str]) -> str:
+    """An area with the villages in it."""
+    return f"{name} ({', '.join(villages)})" if villages else name

@@ -1,0 +1,172 @@
+"""Ladders: when a level is entered, kept and left; the same however the stream is cut."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.evidence import NOT_HELD, LadderState, known, weigh
+from alerts.rules import Ladders
+from sensors.batch import ReadingBatch
+from tests.builders import MINUTE_US, T0_US, batch, cut, level_rule, registry, rule_set, station
+
+REG = registry(station("A"), station("B"))
+LADDERS = rule_set(REG).ladders
+
+
+def levels(readings: ReadingBatch, ladders: Ladders = LADDERS) -> list[tuple[int, int, int]]:
+    """(minute, from, to) of each change of the first ladder."""
+    _, changes = weigh(readings, np.ones(len(readings), dtype=bool), LadderState.empty(len(ladders)), ladders)
+    minutes = (readings.time_us[changes.row] - T0_US) // MINUTE_US
+    return list(zip(minutes.tolist(), changes.from_level.tolist(), changes.to_level.tolist(), strict=True))
+
+
+def test_a_level_is_entered_after_it_was_held() -> None:
+    assert levels(batch([1.9, 2.0, 2.0])) == [(2, 0, 1)]
+
+
+def test_one_reading_above_the_line_is_not_enough() -> None:
+    assert levels(batch([1.9, 2.5, 1.9, 2.5, 1.9])) == []
+
+
+def test_up_may_skip_levels() -> None:
+    assert levels(batch([1.0, 4.5, 4.5])) == [(2, 0, 3)]
+
+
+def test_down_goes_one_level_at_a_time_each_with_its_own_dwell() -> None:
+    assert levels(batch([4.5, 4.5] + [0.5] * 20)) == [(1, 0, 3), (7, 3, 2), (12, 2, 1), (17, 1, 0)]
+
+
+def test_a_value_between_leave_and_enter_keeps_the_level() -> None:
+    assert levels(batch([2.1, 2.1] + [1.9] * 30)) == [(1, 0, 1)]
+
+
+def test_touching_the_leave_line_starts_the_dwell_again() -> None:
+    assert levels(batch([2.1, 2.1, 1.0, 1.0, 1.0, 1.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])) == [(1, 0, 1), (11, 1, 0)]
+
+
+def test_a_gap_stops_the_hold_for_entering_but_keeps_what_was_held() -> None:
+    slow = rule_set(REG, level_rule(1, 2.0, up_for_s=120.0)).ladders
+    times = [T0_US + m * MINUTE_US for m in (0, 1, 30, 31)]
+    assert levels(batch([2.5] * 4, times_us=times), slow) == [(31, 0, 1)]
+
+
+def test_a_gap_starts_the_dwell_for_leaving_from_zero() -> None:
+    times = [T0_US + m * MINUTE_US for m in (0, 1, 2, 3, 4, 5, 30, 31, 32, 33, 34, 35)]
+    values = [2.5, 2.5] + [1.0] * 10
+    assert levels(batch(values, times_us=times)) == [(1, 0, 1), (35, 1, 0)]
+
+
+def test_silence_clears_nothing() -> None:
+    times = [T0_US, T0_US + MINUTE_US, T0_US + 10_000 * MINUTE_US]
+    assert levels(batch([4.5, 4.5, 0.1], times_us=times)) == [(1, 0, 3)]
+
+
+def test_a_missing_step_is_never_entered_by_value_and_left_on_the_way_down() -> None:
+    only = rule_set(REG, level_rule(3, 4.0)).ladders
+    assert levels(batch([3.9] * 5), only) == []
+    assert levels(batch([4.5, 4.5] + [1.0] * 17), only) == [(1, 0, 3), (7, 3, 2), (12, 2, 1), (17, 1, 0)]
+
+
+def test_rows_that_are_not_listened_to_move_nothing() -> None:
+    readings = batch([4.5, 4.5, 4.5])
+    state, changes = weigh(readings, np.zeros(3, dtype=bool), LadderState.empty(len(LADDERS)), LADDERS)
+    assert len(changes) == 0
+    assert (state.above_us == NOT_HELD).all()
+
+
+def test_evidence_is_unknown_until_heard_and_again_when_old() -> None:
+    empty = LadderState.empty(len(LADDERS))
+    assert not known(empty, T0_US, LADDERS).any()
+    state, _ = weigh(batch([1.0]), np.ones(1, dtype=bool), empty, LADDERS)
+    assert known(state, T0_US + 3 * MINUTE_US, LADDERS).tolist() == [True, False]
+    assert not known(state, T0_US + 3 * MINUTE_US + 1, LADDERS).any()
+
+
+def plain(readings: ReadingBatch, listened: Sequence[bool], ladders: Ladders) -> list[tuple[int, int, int, int]]:
+    """The rules of the module's first sentences, as a loop: (row, ladder, from, to)."""
+    size = len(ladders)
+    last: list[int | None] = [None] * size
+    active = np.zeros((3, size), dtype=bool)
+    up: list[list[int | None]] = [[None] * size for _ in range(3)]
+    down: list[list[int | None]] = [[None] * size for _ in range(3)]
+    found = []
+    for row in range(len(readings)):
+        for p in np.flatnonzero(ladders.series == readings.series[row]).tolist():
+            if not listened[row]:
+                continue
+            time_us, value, before = int(readings.time_us[row]), readings.value[row], last[p]
+            gap = before is None or time_us - before > ladders.cover_us[p]
+            step_us = 0 if gap or before is None else time_us - before
+            level = int(active[:, p].sum())
+            higher = False
+            for s in (2, 1, 0):
+                held = up[s][p]
+                up[s][p] = (0 if held is None else held + step_us) if value >= ladders.enter[s, p] else None
+                below = value < ladders.leave[s, p] and not higher
+                held = down[s][p]
+                down[s][p] = (0 if held is None or gap else held + step_us) if below else None
+                up_held, down_held = up[s][p], down[s][p]
+                if higher or (up_held is not None and up_held >= ladders.up_for_us[s, p]):
+                    active[s, p] = True
+                elif down_held is not None and down_held >= ladders.down_for_us[s, p]:
+                    active[s, p] = False
+                higher = bool(active[s, p])
+            last[p] = time_us
+            if int(active[:, p].sum()) != level:
+                found.append((row, p, level, int(active[:, p].sum())))
+    return found
+
+
+# Long stretches at few heights, so that holds really end; now and then a gap or a row nobody listens to.
+stretches = st.lists(
+    st.tuples(
+        st.sampled_from([0.5, 1.9, 2.1, 2.9, 3.1, 3.9, 4.5]),
+        st.integers(1, 9),
+        st.sampled_from([1, 1, 1, 2, 3, 4]),
+        st.integers(0, 1),
+        st.booleans(),
+    ),
+    max_size=14,
+)
+
+
+def stream(pieces: list[tuple[float, int, int, int, bool]]) -> tuple[ReadingBatch, list[bool]]:
+    series, times, values, listened, clock = [], [], [], [], [T0_US, T0_US]
+    for value, count, step, which, heard in pieces:
+        for _ in range(count):
+            clock[which] += step * MINUTE_US
+            series.append(which)
+            times.append(clock[which])
+            values.append(value)
+            listened.append(heard)
+    return ReadingBatch.of(series=series, time_us=times, value=values, received_us=times), listened
+
+
+@given(stretches)
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_ladders_equal_a_plain_reading_of_the_rules(pieces: list[tuple[float, int, int, int, bool]]) -> None:
+    readings, listened = stream(pieces)
+    _, changes = weigh(readings, np.array(listened, dtype=bool), LadderState.empty(len(LADDERS)), LADDERS)
+    columns = (changes.row, changes.ladder, changes.from_level, changes.to_level)
+    assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain(readings, listened, LADDERS)
+
+
+@given(stretches, st.lists(st.integers(0, 126), max_size=8))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_levels_do_not_depend_on_how_the_stream_is_cut(
+    pieces: list[tuple[float, int, int, int, bool]], at: list[int]
+) -> None:
+    readings, listened = stream(pieces)
+    mask = np.array(listened, dtype=bool)
+    whole, changes = weigh(readings, mask, LadderState.empty(len(LADDERS)), LADDERS)
+    state, found, start = LadderState.empty(len(LADDERS)), [], 0
+    for piece in cut(readings, at):
+        end = start + len(piece)
+        state, part = weigh(piece, mask[start:end], state, LADDERS)
+        found += list(zip((part.row + start).tolist(), part.ladder.tolist(), part.to_level.tolist(), strict=True))
+        start = end
+    assert found == list(zip(changes.row.tolist(), changes.ladder.tolist(), changes.to_level.tolist(), strict=True))
+    for name in ("last_us", "active", "above_us", "below_us"):
+        np.testing.assert_array_equal(getattr(state, name), getattr(whole, name))

@@ -1,0 +1,199 @@
+"""The contract of `SeriesStore`, for every implementation."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sensors.batch import ReadingBatch
+from sensors.flags import Check, Flag, unpack
+from sensors.store import Appended, Journal, SeriesStore, State
+from sensors.store.duck import DuckStore
+from sensors.store.memory import MemoryStore
+from tests.builders import MINUTE_US, T0_US, batch
+
+KEYS = ["A/stage_m", "A/rain_mm", "B/stage_m"]
+Reopen = Callable[[], SeriesStore]
+
+
+@pytest.fixture(params=["memory", "duck", "duck reopened"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStore]:
+    made: SeriesStore
+    if request.param == "memory":
+        made = MemoryStore(KEYS)
+    else:
+        made = DuckStore(tmp_path / "journal.duckdb", KEYS)
+    if request.param == "duck reopened":
+        made = Reopening(tmp_path / "journal.duckdb", made)
+    yield made
+    made.close()
+
+
+class Reopening(DuckStore):
+    """A store that is closed and opened again before every append."""
+
+    def __init__(self, path: Path, first: DuckStore) -> None:
+        first.close()
+        self._path = path
+        super().__init__(path, KEYS)
+
+    def append(self, *args: object) -> Appended:
+        super().close()
+        super().__init__(self._path, KEYS)
+        return super().append(*args)  # type: ignore[arg-type]
+
+
+def put(store: SeriesStore, readings: ReadingBatch, flag: int = Flag.GOOD) -> Appended:
+    n = len(readings)
+    return store.append(readings, np.full(n, flag, dtype=np.uint8), np.full(n, 0x11111, dtype=np.uint32))
+
+
+def journal(store: SeriesStore, after_seq: int = 0, rows: int = 1000) -> list[tuple[int, int, int, float, int]]:
+    out = []
+    for chunk in store.scan(after_seq=after_seq, rows=rows):
+        out += list(
+            zip(
+                chunk.seq.tolist(),
+                chunk.batch.series.tolist(),
+                chunk.batch.time_us.tolist(),
+                chunk.batch.value.tolist(),
+                chunk.flag.tolist(),
+                strict=True,
+            )
+        )
+    return out
+
+
+def test_arrival_numbers_rise_without_holes(store: SeriesStore) -> None:
+    first = put(store, batch([1.0, 1.1]))
+    second = put(store, batch([2.0], series=2))
+    assert first.seq.tolist() == [1, 2]
+    assert second.seq.tolist() == [3]
+    assert store.last_seq() == second.last_seq == 3
+
+
+def test_a_repeat_changes_nothing(store: SeriesStore) -> None:
+    put(store, batch([1.0, 1.1, float("nan")]))
+    again = put(store, batch([1.0, 1.1, float("nan")]))
+    assert again.state.tolist() == [State.REPEAT] * 3
+    assert again.seq.tolist() == [0, 0, 0]
+    assert len(journal(store)) == 3
+
+
+def test_a_repeat_inside_the_batch_is_found(store: SeriesStore) -> None:
+    done = put(store, batch([1.0, 1.0, 1.2], times_us=[T0_US, T0_US, T0_US + 1]))
+    assert done.state.tolist() == [State.STORED, State.REPEAT, State.STORED]
+    assert done.seq.tolist() == [1, 0, 2]
+
+
+def test_another_value_at_the_same_time_is_kept_as_a_suspect_revision(store: SeriesStore) -> None:
+    put(store, batch([1.0]))
+    done = put(store, batch([1.4, 1.4], times_us=[T0_US, T0_US]))
+    assert done.state.tolist() == [State.CONFLICT, State.REPEAT]
+    assert [row[3:] for row in journal(store)] == [(1.0, Flag.GOOD), (1.4, Flag.SUSPECT)]
+    (chunk,) = store.scan(after_seq=0, rows=10)
+    assert unpack(chunk.checks)[Check.CONFLICT].tolist() == [Flag.GOOD, Flag.SUSPECT]
+    shown = store.history("A/stage_m", from_us=0, to_us=T0_US + 1, limit=10)
+    assert shown.value.tolist() == [1.0], "screens show what came first"
+
+
+def test_a_failed_flag_stays_failed_in_a_conflict(store: SeriesStore) -> None:
+    put(store, batch([1.0]))
+    put(store, batch([999.0]), Flag.FAIL)
+    assert [row[4] for row in journal(store)] == [Flag.GOOD, Flag.FAIL]
+
+
+def test_late_rows_find_their_place_in_time(store: SeriesStore) -> None:
+    put(store, batch([1.0, 3.0], times_us=[T0_US, T0_US + 2 * MINUTE_US]))
+    put(store, batch([2.0], times_us=[T0_US + MINUTE_US]))
+    shown = store.history("A/stage_m", from_us=0, to_us=T0_US + 3 * MINUTE_US, limit=10)
+    assert shown.value.tolist() == [1.0, 2.0, 3.0]
+    assert [row[3] for row in journal(store)] == [1.0, 3.0, 2.0], "the journal keeps the order of arrival"
+
+
+def test_the_journal_can_be_read_from_any_number_in_any_chunks(store: SeriesStore) -> None:
+    put(store, batch(list(np.arange(25.0))))
+    assert journal(store, rows=7) == journal(store)
+    assert [row[0] for row in journal(store, after_seq=20, rows=2)] == [21, 22, 23, 24, 25]
+
+
+def test_history_gives_the_newest_up_to_its_limit(store: SeriesStore) -> None:
+    put(store, batch(list(np.arange(10.0))))
+    newest = store.history("A/stage_m", from_us=0, to_us=T0_US + 8 * MINUTE_US, limit=3)
+    assert newest.value.tolist() == [5.0, 6.0, 7.0]
+    assert len(store.history("nobody/stage_m", from_us=0, to_us=T0_US, limit=3).time_us) == 0
+
+
+def test_latest_says_missing_for_what_was_never_heard(store: SeriesStore) -> None:
+    put(store, batch([1.0, 2.0]))
+    time, value, flag = store.latest(["A/stage_m", "B/stage_m", "nobody/x"])
+    assert time.tolist() == [T0_US + MINUTE_US, 0, 0]
+    assert value[0] == 2.0
+    assert np.isnan(value[1:]).all()
+    assert flag.tolist() == [Flag.GOOD, Flag.MISSING, Flag.MISSING]
+
+
+def test_totals_count_usable_values_once(store: SeriesStore) -> None:
+    put(store, batch([0.2, 0.4, float("nan"), 0.8], series=1))
+    put(store, batch([99.0], series=1))
+    put(store, batch([50.0], series=1, start_us=T0_US + 9 * MINUTE_US), Flag.SUSPECT)
+    total, count = store.totals(["A/rain_mm", "B/stage_m"], from_us=T0_US, to_us=T0_US + 9 * MINUTE_US)
+    assert total.tolist() == pytest.approx([1.2, 0.0])
+    assert count.tolist() == [2, 0]
+
+
+def test_an_empty_batch_is_fine(store: SeriesStore) -> None:
+    assert put(store, batch([])).last_seq == 0
+
+
+def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:
+    first = DuckStore(tmp_path / "j.duckdb", KEYS)
+    put(first, batch([1.0, 2.0], series=[0, 2]))
+    first.close()
+    second = DuckStore(tmp_path / "j.duckdb", ["C/stage_m", "B/stage_m"])
+    try:
+        assert [(row[0], row[1]) for row in journal(second)] == [(2, 1)], "a series out of the registry is left out"
+        assert second.history("A/stage_m", from_us=0, to_us=T0_US + 1, limit=1).value.tolist() == [1.0]
+        assert put(second, batch([2.0], series=1, start_us=T0_US + MINUTE_US)).state.tolist() == [State.REPEAT]
+    finally:
+        second.close()
+
+
+rows_strategy = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 6), st.sampled_from([1.0, 2.0, float("nan")])), max_size=8
+    ),
+    max_size=6,
+)
+
+
+@given(rows_strategy)
+@settings(
+    derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_both_stores_tell_the_same_story(batches: list[list[tuple[int, int, float]]]) -> None:
+    plain, fast = MemoryStore(KEYS), DuckStore(":memory:", KEYS)
+    try:
+        for rows in batches:
+            readings = ReadingBatch.of(
+                series=[r[0] for r in rows],
+                time_us=[T0_US + r[1] * MINUTE_US for r in rows],
+                value=[r[2] for r in rows],
+                received_us=[T0_US] * len(rows),
+            )
+            one, two = put(plain, readings), put(fast, readings)
+            assert one.seq.tolist() == two.seq.tolist()
+            assert one.state.tolist() == two.state.tolist()
+        np.testing.assert_equal(_columns(plain), _columns(fast))
+    finally:
+        fast.close()
+
+
+def _columns(store: SeriesStore) -> list[tuple[list[object], ...]]:
+    def plain(chunk: Journal) -> tuple[list[object], ...]:
+        return (chunk.seq.tolist(), chunk.batch.time_us.tolist(), chunk.batch.value.tolist(), chunk.checks.tolist())
+
+    return [plain(chunk) for chunk in store.scan(after_seq=0, rows=1000)]
