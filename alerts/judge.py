@@ -100,7 +100,7 @@ class Judge:
             listened_us = held.listened_us
         else:
             self._state = JudgeState.empty(len(self.cells.registry.series), len(self.cells.rules.ladders))
-            self._quiet_us, listened_us = np.full(stations, NEVER, dtype=np.int64), NEVER
+            self._quiet_us, listened_us = np.full(stations, NEVER, dtype=np.int64), 0
         self._reload()
         for batch, seq in self._journal():
             inside = seq <= through
@@ -113,7 +113,9 @@ class Judge:
         self._catch_up()
         self._stored = self._state
         # The clock of absence stands still while we were not listening, and starts for a station never heard (5.6).
-        self._quiet_us = np.where(self._quiet_us == NEVER, now_us, self._quiet_us + max(0, now_us - listened_us))
+        heard = self._quiet_us != NEVER
+        self._quiet_us[~heard] = now_us
+        self._quiet_us[heard] += max(0, now_us - listened_us)
         self._write(lambda: list(self.cells.reconciled(self._state.ladders, stories=self._stories, now_us=now_us)))
         self.tick()
 
@@ -154,7 +156,8 @@ class Judge:
             work()
         except Exception:
             now_us = self.real_us()
-            self.failing_since_us = self.failing_since_us or now_us
+            if self.failing_since_us is None:
+                self.failing_since_us = now_us
             if now_us - self.failing_since_us <= LEDGER_PATIENCE_US:
                 raise
             log.exception("judging fails: readings are acknowledged once stored; look at the ledger and its disk")

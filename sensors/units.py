@@ -55,7 +55,7 @@ def convert(value: float, unit: str, to: str) -> float | None:
     Returns
     -------
     The value in `to`; None where there is no way from one to the other. A factor is applied as a multiplication and a
-    division by whole numbers, so that 231.4 cm is 2.314 m and not its neighbour.
+    division by whole numbers, because 0.01 and 0.001 are no exact floats: 231.4 cm is 2.314 m and not its neighbour.
     """
     if unit == to:
         return value

@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sensors.batch import ReadingBatch
-from sensors.flags import Check, Flag, unpack
+from sensors.flags import Check, Flag, Flags, unpack
 from sensors.store import Appended, Journal, SeriesStore, State
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
 from tests.builders import MINUTE_US, T0_US, batch
 
 KEYS = ["A/stage_m", "A/rain_mm", "B/stage_m"]
-Reopen = Callable[[], SeriesStore]
 
 
 @pytest.fixture(params=["memory", "duck", "duck reopened"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStore]:
-    made: SeriesStore
-    if request.param == "memory":
-        made = MemoryStore(KEYS)
-    else:
-        made = DuckStore(tmp_path / "journal.duckdb", KEYS)
-    if request.param == "duck reopened":
-        made = Reopening(tmp_path / "journal.duckdb", made)
+    path = tmp_path / "journal.duckdb"
+    makers: dict[str, Callable[[], SeriesStore]] = {
+        "memory": lambda: MemoryStore(KEYS),
+        "duck": lambda: DuckStore(path, KEYS),
+        "duck reopened": lambda: Reopening(path, KEYS),
+    }
+    made = makers[request.param]()
     yield made
     made.close()
 
@@ -35,15 +35,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStor
 class Reopening(DuckStore):
     """A store that is closed and opened again before every append."""
 
-    def __init__(self, path: Path, first: DuckStore) -> None:
-        first.close()
+    def __init__(self, path: Path, keys: list[str]) -> None:
         self._path = path
-        super().__init__(path, KEYS)
+        super().__init__(path, keys)
 
-    def append(self, *args: object) -> Appended:
+    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
         super().close()
         super().__init__(self._path, KEYS)
-        return super().append(*args)  # type: ignore[arg-type]
+        return super().append(batch, flag, checks)
 
 
 def put(store: SeriesStore, readings: ReadingBatch, flag: int = Flag.GOOD) -> Appended:
@@ -163,17 +162,13 @@ def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:
 
 
 rows_strategy = st.lists(
-    st.lists(
-        st.tuples(st.integers(0, 2), st.integers(0, 6), st.sampled_from([1.0, 2.0, float("nan")])), max_size=8
-    ),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6), st.sampled_from([1.0, 2.0, float("nan")])), max_size=8),
     max_size=6,
 )
 
 
 @given(rows_strategy)
-@settings(
-    derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_stores_tell_the_same_story(batches: list[list[tuple[int, int, float]]]) -> None:
     plain, fast = MemoryStore(KEYS), DuckStore(":memory:", KEYS)
     try:

@@ -17,7 +17,8 @@ LIMITS = REG.limits
 
 
 def flags_of(readings: ReadingBatch, check: Check) -> list[int]:
-    return flag(readings, Window.empty(2), LIMITS).per_check[check].tolist()
+    found: list[int] = flag(readings, Window.empty(2), LIMITS).per_check[check].tolist()
+    return found
 
 
 @pytest.mark.parametrize(

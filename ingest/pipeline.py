@@ -1,0 +1,78 @@
+"""The straight line from messages to judged readings, for one batch; effects arrive as arguments."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from ingest.codecs import decode
+from ingest.message import Message, Reason, Rejection, Rows
+from ingest.topics import Topics
+from sensors.batch import ReadingBatch
+
+Refused = tuple[Message, Rejection]
+
+UNKNOWN = -1
+"""Index of a reading that no station has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What happens between a socket and the acknowledgement."""
+
+    topics: Topics
+    index: Mapping[tuple[str, str], int]
+    """(station, reading name) -> index of the series."""
+    take: Callable[[ReadingBatch], object]
+    """Stores and judges; returns when both are on disk."""
+    refuse: Callable[[Sequence[Refused]], None]
+    """Keeps refusals; returns when they are on disk."""
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Make all of these messages safe: each reading stored and judged, each refusal on disk.
+
+        Raises
+        ------
+        Exception : some are not safe yet; offering the same messages again is harmless
+        """
+        batch, refused = assemble(messages, topics=self.topics, index=self.index)
+        if len(batch):
+            self.take(batch)
+        if refused:  # behind the readings: a refusal that cannot be written must not hold up a judgement
+            self.refuse(refused)
+
+
+def assemble(
+    messages: Sequence[Message], *, topics: Topics, index: Mapping[tuple[str, str], int]
+) -> tuple[ReadingBatch, list[Refused]]:
+    """Decode messages into one batch in order of arrival, and set aside what cannot be read.
+
+    Parameters
+    ----------
+    messages : each on a data topic of its station; the endpoint has checked who may publish there
+    index : (station, reading name) -> series
+    """
+    rows, refused = Rows(), list[Refused]()
+    for number, message in enumerate(messages):
+        place = topics.parse(message.topic)
+        if place is None:
+            refused.append((message, Rejection(Reason.FOREIGN_TOPIC, f"{message.topic} is no data topic")))
+            continue
+        problems = decode(message.payload, message.received_us, place[0], number, rows)
+        refused += [(message, problem) for problem in problems]
+
+    series = np.fromiter(
+        map(index.get, zip(rows.station, rows.name, strict=True), repeat(UNKNOWN)), dtype=np.int32, count=len(rows.name)
+    )
+    for row in np.flatnonzero(series < 0).tolist():
+        detail = f"{rows.station[row]} has no reading named {rows.name[row]!r}; see stations.toml"
+        refused.append((messages[rows.message[row]], Rejection(Reason.UNKNOWN_NAME, detail)))
+    received = np.array([m.received_us for m in messages], dtype=np.int64)
+    batch = ReadingBatch.of(
+        series=series,
+        time_us=rows.time_us,
+        value=rows.value,
+        received_us=received[np.array(rows.message, dtype=np.intp)],
+    )
+    return batch[series >= 0], refused

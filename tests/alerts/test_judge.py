@@ -1,0 +1,441 @@
+"""The judge: everything stored is judged once, whatever fails between, and the story is the same."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.cells import Cells
+from alerts.desk import Desk
+from alerts.episode import Episode, Event, EventType, Kind
+from alerts.evidence import LadderState, LevelChanges
+from alerts.evidence import weigh as weigh_levels
+from alerts.judge import Judge, StaleJournal
+from alerts.judgement import judge as judge_batch
+from alerts.ledger import AlertLedger, Record
+from alerts.ledger.memory import MemoryLedger
+from alerts.lifecycle import Refusal
+from alerts.people import Actor, Role
+from alerts.plan import plan
+from alerts.route import Clear, Release, Route, Routes
+from alerts.rules import Ladders
+from sensors.batch import Bool, ReadingBatch
+from sensors.checks import Flagged
+from sensors.checks import flag as flag_batch
+from sensors.stations import Limits
+from sensors.store import SeriesStore
+from sensors.store.memory import MemoryStore
+from sensors.window import Window
+from tests.builders import MINUTE_US, T0_US, batch, cut, registry, rule_set, station
+
+REG = registry(station("A"), station("B", areas=("other",)))
+RULES = rule_set(REG)
+MANUAL = Routes(
+    by={
+        ("flood", level): Route(
+            hazard="flood",
+            level=level,
+            release=Release.ONE if level == 1 else Release.TWO,
+            clear=Clear.PERSON,
+            channels=("preview",),
+            expires_s=3600,
+        )
+        for level in (1, 2, 3)
+    }
+)
+FLOOD = [1.0, 2.5, 2.5, 3.5, 3.5, 4.5, 4.5] + [0.5] * 20
+ONE = Actor(account="officer-1", role=Role.OFFICER)
+TWO = Actor(account="officer-2", role=Role.OFFICER)
+
+
+@dataclass
+class World:
+    """A judge with its surroundings; the clock stands at the newest arrival unless moved."""
+
+    store: SeriesStore = field(default_factory=lambda: MemoryStore(REG.keys()))
+    ledger: AlertLedger = field(default_factory=MemoryLedger)
+    routes: Routes = MANUAL
+    snapshot_path: Path | None = None
+    check: Callable[[ReadingBatch, Window, Limits], Flagged] = flag_batch
+    weigh: Callable[..., tuple[LadderState, LevelChanges]] = weigh_levels
+    now_us: int = T0_US
+    real_us: int = 0
+
+    def __post_init__(self) -> None:
+        self.judge = self.started()
+
+    def started(self) -> Judge:
+        made = Judge(
+            cells=Cells.of(Kind.EXERCISE, REG, RULES, self.routes),
+            plan=partial(plan, registry=REG, routes=self.routes),
+            store=self.store,
+            ledger=self.ledger,
+            snapshot_path=self.snapshot_path,
+            now_us=lambda: self.now_us,
+            real_us=lambda: self.real_us,
+            judge=partial(judge_batch, check=self.check, weigh=self.weigh),
+        )
+        made.start()
+        return made
+
+    def restart(self) -> None:
+        self.judge = self.started()
+
+    def take(self, readings: ReadingBatch) -> None:
+        if len(readings):
+            self.now_us = max(self.now_us, int(readings.received_us.max()))
+        self.judge.take(readings)
+
+    def tick(self, minutes: float = 0) -> None:
+        self.now_us += round(minutes * MINUTE_US)
+        self.judge.tick()
+
+    def desk(self) -> Desk:
+        return Desk(
+            ledger=self.ledger,
+            kind=Kind.EXERCISE,
+            plan=partial(plan, registry=REG, routes=self.routes),
+            routes=self.routes,
+            now_us=lambda: self.now_us,
+        )
+
+    def story(self, hazard: str = "flood") -> Episode:
+        return next(e for e in self.ledger.episodes(Kind.EXERCISE) if e.hazard == hazard)
+
+    def events(self) -> list[Event]:
+        return [e for ep in reversed(self.ledger.episodes(Kind.EXERCISE)) for e in self.ledger.events(ep.id)]
+
+    def floods(self) -> dict[str, int]:
+        """Judged level of each open flood."""
+        stories = self.ledger.episodes(Kind.EXERCISE, open_only=True)
+        return {e.area: e.judged_level for e in stories if e.hazard == "flood"}
+
+    def history(self) -> list[tuple[object, ...]]:
+        """What must not depend on cutting, restarts or failures."""
+        judged = [e for e in self.events() if e.type is EventType.JUDGED and e.hazard == "flood"]
+        told = [(e.area, e.hazard, e.from_level, e.to_level, e.event_us, e.used) for e in judged]
+        return sorted(told, key=lambda t: (str(t[0]), str(t[4])))
+
+
+def test_a_flood_is_told_once_up_and_down() -> None:
+    world = World(routes=MANUAL.automatic())
+    for reading in cut(batch(FLOOD), range(len(FLOOD))):
+        world.take(reading)
+    steps = [(e.type, e.from_level, e.to_level) for e in world.events()]
+    assert steps == [
+        (EventType.JUDGED, 0, 1),
+        (EventType.RELEASED, 0, 1),
+        (EventType.JUDGED, 1, 2),
+        (EventType.RELEASED, 1, 2),
+        (EventType.JUDGED, 2, 3),
+        (EventType.RELEASED, 2, 3),
+        (EventType.JUDGED, 3, 2),
+        (EventType.LOWERED, 3, 2),
+        (EventType.JUDGED, 2, 1),
+        (EventType.LOWERED, 2, 1),
+        (EventType.JUDGED, 1, 0),
+        (EventType.LOWERED, 1, 0),
+        (EventType.CLOSED, 0, 0),
+    ]
+    assert world.story().peak_level == 3
+    assert world.story().closed_us is not None
+
+
+def test_the_reading_that_decided_is_on_the_record() -> None:
+    world = World()
+    world.take(batch([1.0, 2.5, 2.5]))
+    (used,) = world.events()[0].used
+    assert (used.rule, used.series, used.value, used.threshold, used.seq) == ("flood.1", "A/stage_m", 2.5, 2.0, 3)
+
+
+def test_nothing_is_released_without_people_where_the_route_says_so() -> None:
+    world = World()
+    world.take(batch([4.5, 4.5]))
+    assert world.story().judged_level == 3
+    assert world.story().public_level == 0
+
+
+def test_a_late_flood_is_a_proposal_even_where_release_is_automatic() -> None:
+    world = World(routes=MANUAL.automatic())
+    world.take(batch([4.5, 4.5], delay_us=60 * MINUTE_US))
+    assert (world.story().judged_level, world.story().public_level) == (3, 0)
+
+
+def test_two_officers_release_level_two_and_one_steps_it_up() -> None:
+    world = World()
+    world.take(batch([3.5, 3.5]))
+    desk, id = world.desk(), world.story().id
+    asked = desk.release(id, version=1, level=2, actor=ONE)
+    assert isinstance(asked, Episode)
+    assert (asked.public_level, asked.requested_by) == (0, "officer-1")
+    again = desk.release(id, version=2, level=2, actor=ONE)
+    assert isinstance(again, Refusal)
+    assert again.code == "same_person"
+    agreed = desk.release(id, version=2, level=2, actor=TWO)
+    assert isinstance(agreed, Episode)
+    assert agreed.public_level == 2
+    stepped = desk.release(id, version=3, level=3, actor=TWO)
+    assert isinstance(stepped, Episode)
+    assert stepped.public_level == 3
+    world.ledger.put_addresses([])
+    assert world.ledger.expand(limit=10) == 0
+
+
+def test_taking_down_a_public_critical_needs_two_and_ends_the_story() -> None:
+    world = World()
+    world.take(batch([4.5, 4.5]))
+    desk, id = world.desk(), world.story().id
+    desk.release(id, version=1, level=3, actor=ONE)
+    desk.release(id, version=2, level=3, actor=TWO)
+    world.take(batch([0.5] * 20, start_us=T0_US + 2 * MINUTE_US))
+    assert (world.story().judged_level, world.story().public_level, world.story().closed_us) == (0, 3, None)
+    version = world.story().version
+    first = desk.lower(id, version=version, level=0, actor=TWO)
+    assert isinstance(first, Episode)
+    assert first.public_level == 3
+    last = desk.lower(id, version=first.version, level=0, actor=ONE)
+    assert isinstance(last, Episode)
+    assert last.closed_us is not None
+
+
+def test_acknowledging_what_was_seen_leaves_a_later_step_unacknowledged() -> None:
+    world = World()
+    world.take(batch([2.5, 2.5, 3.5, 3.5]))
+    after = world.desk().acknowledge(world.story().id, version=1, actor=ONE)
+    assert isinstance(after, Episode)
+    assert after.unacknowledged
+    assert world.story().seen_level == 1
+
+
+def test_a_viewer_decides_nothing() -> None:
+    world = World()
+    world.take(batch([2.5, 2.5]))
+    answer = world.desk().acknowledge(world.story().id, version=1, actor=Actor(account="x", role=Role.VIEWER))
+    assert isinstance(answer, Refusal)
+    assert answer.code == "forbidden"
+
+
+def test_the_machine_steps_up_although_an_officer_wrote_first() -> None:
+    world = World()
+    world.take(batch([2.5, 2.5]))
+    world.desk().acknowledge(world.story().id, version=1, actor=ONE)
+    world.take(batch([4.5, 4.5], start_us=T0_US + 2 * MINUTE_US))
+    assert world.story().judged_level == 3
+    assert world.story().version == 3
+
+
+def test_silence_neither_clears_nor_raises_but_is_said() -> None:
+    world = World()
+    world.take(batch([3.5, 3.5]))
+    world.tick(60)
+    assert world.story().judged_level == 2
+    assert not world.story().known
+    assert [s.known for s in world.ledger.statuses(Kind.EXERCISE) if s.area == "village"] == [False]
+    world.take(batch([3.5], start_us=T0_US + 63 * MINUTE_US))
+    world.tick()
+    assert world.story().known
+
+
+def test_an_area_never_heard_is_unknown_not_normal() -> None:
+    world = World()
+    world.tick()
+    assert {(s.area, s.known) for s in world.ledger.statuses(Kind.EXERCISE)} == {("village", False), ("other", False)}
+
+
+def test_a_silent_station_calls_the_technician_also_when_it_never_spoke() -> None:
+    world = World()
+    world.take(batch([1.0, 1.0]))
+    world.tick(2.9)
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE) if e.hazard == "station"} == {"B"}
+    world.tick(0.2)
+    open_now = {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)}
+    assert open_now == {"A", "B"}
+    world.take(batch([1.0], series=1, start_us=T0_US + 6 * MINUTE_US))
+    world.tick()
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)} == {"A"}
+
+
+def test_the_clock_of_absence_stands_still_while_we_were_not_listening(tmp_path: Path) -> None:
+    world = World(snapshot_path=tmp_path / "judge.npz")
+    world.take(batch([1.0], series=[0]))
+    world.take(batch([1.0], series=[1]))
+    world.tick(2)
+    world.judge.stop()
+    world.now_us += 1000 * MINUTE_US
+    world.restart()
+    world.tick(0.9)
+    assert world.ledger.episodes(Kind.EXERCISE) == []
+    world.tick(0.2)
+    assert len(world.ledger.episodes(Kind.EXERCISE)) == 2
+
+
+def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> None:
+    world = World()
+    world.take(batch([1.0, 39.0, 1.0]))
+    world.take(batch([3.9], start_us=T0_US - MINUTE_US))
+    found = {(n.code, n.subject) for n in world.ledger.notices(Kind.EXERCISE)}
+    assert found == {("suspect_extreme", "A/stage_m"), ("late_extreme", "A/stage_m")}
+    assert world.ledger.episodes(Kind.EXERCISE) == []
+
+
+POISON = 1.2345
+
+
+def poisoned(readings: ReadingBatch, window: Window, limits: Limits) -> Flagged:
+    if (readings.value == POISON).any():
+        raise RuntimeError("a check that breaks on one value")
+    return flag_batch(readings, window, limits)
+
+
+def test_a_poison_row_is_stored_shown_and_stops_nothing() -> None:
+    world = World(check=poisoned)
+    world.take(batch([1.0, 2.5, POISON, 2.5, 2.5]))
+    assert world.store.last_seq() == 5
+    assert world.story().judged_level == 1
+    assert [n.code for n in world.ledger.notices(Kind.EXERCISE)] == ["not_judged"]
+
+
+def deaf_to_b(
+    readings: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders
+) -> tuple[LadderState, LevelChanges]:
+    if (listened & (readings.series == 1)).any():
+        raise RuntimeError("a rule that breaks on one series")
+    return weigh_levels(readings, listened, state, ladders)
+
+
+def test_a_rule_that_raises_is_unknown_for_its_series_and_stops_nothing() -> None:
+    world = World(weigh=deaf_to_b)
+    world.take(
+        batch(
+            [4.5, 4.5, 4.5, 4.5],
+            series=[0, 1, 0, 1],
+            times_us=[T0_US, T0_US, T0_US + MINUTE_US, T0_US + MINUTE_US],
+        )
+    )
+    world.tick()
+    assert world.story().area == "village"
+    assert [(n.code, n.subject) for n in world.ledger.notices(Kind.EXERCISE)] == [("rule_failed", "B/stage_m")]
+    assert {s.area: s.known for s in world.ledger.statuses(Kind.EXERCISE)} == {"village": True, "other": False}
+
+
+class Failing(MemoryLedger):
+    """A ledger whose writes fail at the given calls, before or after they are durable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: set[int] = set()
+        self.after: set[int] = set()
+        self.calls = 0
+
+    def record(self, record: Record) -> None:
+        self.calls += 1
+        if self.calls in self.before:
+            raise OSError("disk full")
+        super().record(record)
+        if self.calls in self.after:
+            raise OSError("answer lost")
+
+
+def test_without_a_ledger_readings_are_kept_and_judged_when_it_is_back() -> None:
+    ledger = Failing()
+    world = World(ledger=ledger)
+    ledger.before = set(range(ledger.calls + 1, ledger.calls + 100))
+    with pytest.raises(OSError, match="disk full"):
+        world.take(batch([3.5, 3.5]))
+    world.real_us += 3_000_000
+    world.take(batch([3.5, 3.5]))  # the same again: stored already, acknowledged now
+    world.take(batch([3.5], start_us=T0_US + 2 * MINUTE_US))
+    assert not world.judge.healthy
+    assert world.store.last_seq() == 3
+    ledger.before = set()
+    world.tick()
+    assert world.judge.healthy
+    assert world.story().judged_level == 2
+    assert ledger.judged_through(Kind.EXERCISE) == 3
+
+
+def test_a_journal_that_lost_judged_readings_is_refused() -> None:
+    world = World()
+    world.take(batch([1.0, 1.0]))
+    with pytest.raises(StaleJournal, match="do not belong together"):
+        World(ledger=world.ledger)
+
+
+def test_a_snapshot_of_other_rules_is_not_believed(tmp_path: Path) -> None:
+    world = World(snapshot_path=tmp_path / "judge.npz")
+    world.take(batch([2.5, 2.5]))
+    world.judge.stop()
+    (tmp_path / "judge.npz").write_bytes(b"half a snapshot")
+    world.restart()
+    world.take(batch([1.0] * 6, start_us=T0_US + 2 * MINUTE_US))
+    assert world.story().closed_us is not None
+
+
+floods = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from([0.5, 1.9, 2.5, 3.5, 4.5, 39.0]), st.integers(1, 8)), max_size=14
+)
+
+
+def stream(pieces: Sequence[tuple[int, float, int]]) -> ReadingBatch:
+    series, times, values, clock = [], [], [], [T0_US, T0_US]
+    for which, value, count in pieces:
+        for _ in range(count):
+            clock[which] += MINUTE_US
+            series.append(which)
+            times.append(clock[which])
+            values.append(value)
+    return ReadingBatch.of(series=series, time_us=times, value=values, received_us=times)
+
+
+@given(floods, st.lists(st.integers(0, 112), max_size=6), st.sets(st.integers(1, 20), max_size=6), st.data())
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_cutting_restarts_repeats_and_failures_change_no_story(
+    pieces: list[tuple[int, float, int]], at: list[int], failures: set[int], data: st.DataObject
+) -> None:
+    readings = stream(pieces)
+    smooth = World()
+    smooth.take(readings)
+
+    ledger = Failing()
+    rough = World(ledger=ledger)
+    ledger.before = {f + ledger.calls for f in failures if f % 2}
+    ledger.after = {f + ledger.calls for f in failures if not f % 2}
+    for piece in cut(readings, at):
+        for attempt in range(30):
+            try:
+                rough.take(piece)
+            except OSError:
+                if data.draw(st.booleans(), label="the worker is killed and comes back"):
+                    kept, ledger.before, ledger.after = (ledger.before, ledger.after), set(), set()
+                    rough.restart()
+                    ledger.before, ledger.after = kept
+                assert attempt < 29
+                continue
+            break
+    assert rough.history() == smooth.history()
+    assert rough.store.last_seq() == smooth.store.last_seq()
+    assert rough.floods() == smooth.floods()
+
+
+@given(floods)
+@settings(derandomize=True, deadline=None, max_examples=50)
+def test_the_level_shown_is_the_level_of_the_ladders(pieces: list[tuple[int, float, int]]) -> None:
+    world = World()
+    world.take(stream(pieces))
+    world.tick()
+    shown = {s.area: s.level for s in world.ledger.statuses(Kind.EXERCISE)}
+    assert {area: level for area, level in shown.items() if level} == world.floods()
+
+
+def test_a_batch_of_nothing_new_moves_nothing() -> None:
+    world = World()
+    world.take(batch([2.5, 2.5]))
+    before = world.events()
+    world.take(batch([2.5, 2.5]))
+    assert world.events() == before
+    assert np.array_equal(world.ledger.judged_through(Kind.EXERCISE), 2)
