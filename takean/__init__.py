@@ -1,0 +1,1 @@
+"""The composition root: imports all, imported by none."""

@@ -1,0 +1,5 @@
+"""`python -m takean`."""
+
+from takean.cli import main
+
+main()
