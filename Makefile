@@ -1,0 +1,51 @@
+# Every command sets up what it needs. The only prerequisites are make and Python 3.11 or newer.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench soak clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+run: $(VENV)/run ## show a river rising: the demonstration (ARGS="--speed 60" and other options of `takean demo`)
+	$(BIN)/takean demo $(ARGS)
+
+test: $(VENV)/dev $(VENV)/system check ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev ## benchmarks, printed as tables; see docs/performance.md
+	$(BIN)/python -m bench
+
+soak: $(VENV)/dev $(VENV)/system ## the full counts of what `make test` samples; prints seed and commit
+	TAKEAN_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(ARGS)
+
+clean: ## forget the environment and what was built
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/uv:
+	@sh deploy/prerequisites.sh python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+
+# One stamp for each set of packages; the larger set serves the smaller command too.
+$(VENV)/run: $(BIN)/uv requirements.lock pyproject.toml
+	@test -e $(VENV)/dev || $(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: $(BIN)/uv requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/system: deploy/prerequisites.sh
+	@sh deploy/prerequisites.sh test
+	@touch $@

@@ -1,0 +1,35 @@
+#!/bin/sh
+# What Debian packages a set-up needs: installs them as root, otherwise prints the one line that does.
+#   prerequisites.sh python   for `make run`
+#   prerequisites.sh test     for `make test`
+set -eu
+
+case "$1" in
+python)
+    missing=""
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing="$missing python3"
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    ;;
+test)
+    missing=""
+    command -v chromium >/dev/null || missing="$missing chromium"
+    command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
+    fc-list 2>/dev/null | grep -qi thai || missing="$missing fonts-noto-core"
+    command -v git >/dev/null || missing="$missing git"
+    ;;
+*)
+    echo "prerequisites.sh: python or test?" >&2
+    exit 2
+    ;;
+esac
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086  # one word for each package
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "please run first: sudo apt-get install -y$missing" >&2
+    exit 1
+fi
