@@ -19,7 +19,7 @@ from alerts.people import Role
 from ingest import credentials
 from sensors import stations
 from sensors.stations import SECOND_US, ConfigError
-from takean import clock, demo, log, settings, wiring
+from takean import clock, log, settings, wiring
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Flood, rain and smoke early warning.")
 user = typer.Typer(no_args_is_help=True, help="Local accounts.")
@@ -69,6 +69,8 @@ def demo_command(
     verbose: Verbose = False,
 ) -> None:
     """Show a river rising, from simulated devices to a phone on screen. Ctrl-C ends it."""
+    from takean import demo  # noqa: PLC0415  (the simulator brings pandas, which no other command needs)
+
     log.start(verbose=verbose)
     if release not in ("auto", "people"):
         raise typer.BadParameter("expected auto or people", param_hint="--release")
@@ -143,15 +145,20 @@ def user_add(
 
 
 @device.command("add")
-def device_add(station: Annotated[str, typer.Argument(help="Id of a station in stations.toml")]) -> None:
-    """Make a secret for a station and print it, once; an older one ends. Takes effect at the next start."""
+def device_add(ids: Annotated[list[str], typer.Argument(metavar="STATION...", help="Ids of stations.toml")]) -> None:
+    """Make a secret for each station and print it, once; an older one ends. Takes effect at the next start."""
     registry = stations.load(settings.config_folder() / "stations.toml")
-    if station not in registry.stations:
-        raise ConfigError([f"station {station!r} is not in stations.toml"])
+    unknown = [station for station in ids if station not in registry.stations]
+    if unknown:
+        raise ConfigError([f"station {station!r} is not in stations.toml" for station in unknown])
     path = settings.state_folder() / "devices.json"
-    secret = credentials.generate()
-    credentials.save(path, credentials.with_station(_credentials(path), station, secret))
-    out.print(secret, soft_wrap=True)
+    held = _credentials(path)
+    secrets = {station: credentials.generate() for station in ids}
+    for station, secret in secrets.items():
+        held = credentials.with_station(held, station, secret)
+    credentials.save(path, held)
+    for station, secret in secrets.items():
+        out.print(f"{station} {secret}", soft_wrap=True)
 
 
 def _world() -> wiring.World:

@@ -28,7 +28,7 @@ from firmware_sim import instruments
 from firmware_sim.device import Device
 from firmware_sim.recording import recording
 from firmware_sim.run import run as run_devices
-from firmware_sim.site import Site
+from firmware_sim.sites import Site
 from firmware_sim.truth import Truth, flash_flood
 from ingest import credentials
 from sensors import stations
