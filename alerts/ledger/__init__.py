@@ -1,4 +1,7 @@
-"""The record that stands in front of a council: stories, deliveries, decisions. One contract, several implementations."""
+"""The record that stands in front of a council: stories, deliveries, decisions.
+
+One contract, several implementations.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,13 @@ from typing import Protocol
 
 from alerts.episode import AreaStatus, Episode, Event, FanOut, Kind, Notice
 from alerts.people import Address
+
+SUPERSEDED = "superseded"
+"""Reason of a delivery that ended because its episode has a newer version to send."""
+
+
+CHUNK_MAX = 500
+"""Most deliveries that one transaction makes, takes or ends."""
 
 
 class VersionConflict(Exception):
@@ -26,6 +36,22 @@ class Record:
     judged_through: int | None = None
     """Arrival number up to which everything is judged; never moves back. None leaves it."""
 
+    def __post_init__(self) -> None:
+        """Refuse a record that reaches into a second world, or whose story does not stand where its event left it."""
+        for event, story in self.changes:
+            if (event.episode, event.version) != (story.id, story.version):
+                raise ValueError(
+                    f"event {event.episode} version {event.version} goes with {story.id} version {story.version}"
+                )
+        for part in (
+            *(whole for change in self.changes for whole in change),
+            *self.fanouts,
+            *self.statuses,
+            *self.notices,
+        ):
+            if part.kind is not self.kind:
+                raise ValueError(f"a record of kind {self.kind} holds a {type(part).__name__} of kind {part.kind}")
+
 
 class DeliveryState(StrEnum):
     """All deliveries end in accepted, delivered, failed or expired."""
@@ -36,6 +62,11 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing will change it any more."""
+        return self not in (DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +86,13 @@ class Delivery:
     text: str
     state: DeliveryState
     attempts: int
+    """Tries that were finished."""
     expires_us: int
     """By the judgement clock."""
     next_us: int
-    """Real time before which no attempt is due."""
+    """Real time before which no attempt is due; 0 at first."""
     reason: str = ""
-    """Of the newest attempt."""
+    """Of the newest attempt; SUPERSEDED when a newer version took its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +101,18 @@ class Attempt:
 
     delivery: int
     number: int
+    """`Delivery.attempts` + 1 when it was leased."""
     started_us: int
     ended_us: int
     state: DeliveryState
-    """State of the delivery after this try: QUEUED when another one follows at `next_us`."""
+    """State of the delivery after this try: QUEUED when another one follows at `next_us`; never SENDING."""
     next_us: int
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no end of a try."""
+        if self.state is DeliveryState.SENDING or self.number < 1:
+            raise ValueError(f"delivery {self.delivery}: try {self.number} cannot end in {self.state}")
 
 
 class AlertReader(Protocol):
@@ -90,7 +128,7 @@ class AlertReader(Protocol):
         """Its events in order of version."""
 
     def statuses(self, kind: Kind) -> list[AreaStatus]:
-        """Every (area, hazard) ever judged."""
+        """Every (area, hazard) ever judged, in their order."""
 
     def notices(self, kind: Kind, *, open_only: bool = True, limit: int = 200) -> list[Notice]:
         """Newest first."""
@@ -108,7 +146,10 @@ class AlertReader(Protocol):
         """0 when nothing was judged yet."""
 
     def change_count(self) -> int:
-        """A number that differs after any committed change by any process since this reader last asked; cheap."""
+        """A number that differs after any committed change by any process since this reader last asked; cheap.
+
+        It may differ without a change that shows, and says nothing across reopening.
+        """
 
 
 class AlertLedger(AlertReader, Protocol):
@@ -117,36 +158,65 @@ class AlertLedger(AlertReader, Protocol):
     def record(self, record: Record) -> None:
         """Write all of it or nothing.
 
-        A fan-out that is there already, and a status or notice that says nothing new, change nothing. An open notice of the same
-        (kind, code, subject) takes the new text and time and counts one more.
+        A fan-out that is there already, and a status or notice that says nothing new, change nothing. A notice says
+        nothing new when an open one of the same (kind, code, subject) has its text and time; otherwise the open one
+        takes the new text and time and counts up by `count`. The ledger gives notices their id.
 
         Raises
         ------
-        VersionConflict : an (episode, version) exists already, or is not the next one
+        VersionConflict : an (episode, version) exists already, or is not the next one, or another story of its
+            (area, hazard, kind) is open
+        ValueError : a fan-out of an episode that is not there
         """
 
     def acknowledge_notice(self, id: int, *, actor: str, now_us: int) -> bool:
         """False when there is no such open notice."""
 
     def put_addresses(self, addresses: Sequence[Address]) -> None:
-        """Add or replace by (id, kind)."""
+        """Add or replace by (id, kind), some hundred in a transaction.
+
+        Raises
+        ------
+        ValueError : no such kind, or an address would change its channel: deliveries made for the one cannot go by
+            the other
+        """
 
     def expand(self, *, limit: int) -> int:
-        """Make at most `limit` (<= 500) queued deliveries from the fan-outs that are not expanded whole; returns how many.
+        """Make at most `limit` (1 to CHUNK_MAX) queued deliveries of one fan-out.
 
-        Highest level first; among equals one chunk each in turn. ALL_CLEAR goes to the addresses that have a delivery of the episode in state
-        sending, accepted or delivered; an ALERT, to the addresses of its kind, channels and areas. Interrupted anywhere, it goes on without doubling.
-        An ALL_CLEAR or a newer version expires this episode's deliveries that still wait in QUEUED for an older version.
+        Returns how many; 0 when no fan-out waits. Highest level first; among equals one chunk each in turn, also
+        across restarts. Interrupted anywhere, it goes on without doubling.
+
+        An ALERT goes to the addresses of its kind, channels and areas; one that is added meanwhile may be left out.
+        An ALL_CLEAR goes to the addresses that an ALERT of this episode, since its last ALL_CLEAR, may have reached:
+        being sent, accepted, delivered, or tried at least once without being refused.
+
+        The newest version of an episode supersedes its older ones from the moment it is recorded: they are not
+        expanded further, their deliveries that wait in QUEUED end as EXPIRED (at most `limit` by each call) and are
+        never leased meanwhile.
         """
 
     def lease(self, *, owner: str, real_us: int, lease_us: int, limit: int) -> list[Delivery]:
-        """Take due deliveries (QUEUED with next_us <= real_us, or SENDING with a lapsed lease) into SENDING; highest level first, fair between episodes."""
+        """Take at most `limit` (1 to CHUNK_MAX) due deliveries into SENDING until real_us + lease_us.
+
+        Due is QUEUED with next_us <= real_us, or SENDING with a lapsed lease. Highest level first; among equals one
+        of each episode in turn; in an episode the longest due first, so that first tries go before repeats. A lapsed
+        lease of a superseded version ends as EXPIRED.
+        """
 
     def finish(self, attempts: Sequence[Attempt]) -> None:
-        """Write attempts and move their deliveries; a delivery already in a terminal state stays."""
+        """Write attempts and move their deliveries, all or nothing.
+
+        A delivery already in a terminal state stays. Of two tries with one number (a sender outlived its lease) the
+        first is kept, but an acceptance always counts. A retry of a superseded version ends as EXPIRED.
+
+        Raises
+        ------
+        ValueError : no such delivery
+        """
 
     def preview_put(self, *, key: str, kind: Kind, target: str, text: str, level: int, now_us: int) -> None:
-        """Put a message on the preview phone; the same key twice is one message."""
+        """Put a message on the preview phone; the same key twice in one kind is one message, the first."""
 
     def preview_messages(self, kind: Kind, *, limit: int = 50) -> list["PreviewMessage"]:
         """Newest first."""

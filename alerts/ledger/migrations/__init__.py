@@ -1,0 +1,1 @@
+"""Steps of the ledger's schema. A released step is never edited: a change is a new step."""

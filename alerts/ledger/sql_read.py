@@ -1,0 +1,91 @@
+"""What screens read: one statement each, so that each answer is one consistent state."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from alerts.episode import AreaStatus, Episode, Event, Kind, Notice
+from alerts.ledger import Attempt, Delivery, DeliveryState, PreviewMessage
+from alerts.ledger.sql_outbox import DELIVERIES
+from alerts.ledger.sql_rows import (
+    to_attempt,
+    to_delivery,
+    to_episode,
+    to_event,
+    to_notice,
+    to_preview,
+    to_status,
+)
+from alerts.ledger.tables import ATTEMPT, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, STATUS
+
+
+def episodes(connection: Connection, kind: Kind, *, open_only: bool, limit: int) -> list[Episode]:
+    """See `AlertReader.episodes`."""
+    stories = select(EPISODE).where(EPISODE.c.kind == kind)
+    if open_only:
+        stories = stories.where(EPISODE.c.closed_us.is_(None))
+    newest = stories.order_by(EPISODE.c.opened_us.desc(), EPISODE.c.id.desc()).limit(limit)
+    return [to_episode(row) for row in connection.execute(newest).mappings()]
+
+
+def episode(connection: Connection, id: str) -> Episode | None:
+    """See `AlertReader.episode`."""
+    row = connection.execute(select(EPISODE).where(EPISODE.c.id == id)).mappings().first()
+    return None if row is None else to_episode(row)
+
+
+def events(connection: Connection, episode: str) -> list[Event]:
+    """See `AlertReader.events`."""
+    story = select(EVENT).where(EVENT.c.episode == episode).order_by(EVENT.c.version)
+    return [to_event(row) for row in connection.execute(story).mappings()]
+
+
+def statuses(connection: Connection, kind: Kind) -> list[AreaStatus]:
+    """See `AlertReader.statuses`."""
+    judged = select(STATUS).where(STATUS.c.kind == kind).order_by(STATUS.c.area, STATUS.c.hazard)
+    return [to_status(row) for row in connection.execute(judged).mappings()]
+
+
+def notices(connection: Connection, kind: Kind, *, open_only: bool, limit: int) -> list[Notice]:
+    """See `AlertReader.notices`."""
+    seen = select(NOTICE).where(NOTICE.c.kind == kind)
+    if open_only:
+        seen = seen.where(NOTICE.c.acknowledged_us.is_(None))
+    newest = seen.order_by(NOTICE.c.at_us.desc(), NOTICE.c.id.desc()).limit(limit)
+    return [to_notice(row) for row in connection.execute(newest).mappings()]
+
+
+def deliveries(connection: Connection, episode: str | None, *, limit: int) -> list[Delivery]:
+    """See `AlertReader.deliveries`."""
+    chosen = _of_episode(DELIVERIES, episode).order_by(DELIVERY.c.id.desc()).limit(limit)
+    return [to_delivery(row) for row in connection.execute(chosen).mappings()]
+
+
+def delivery_counts(connection: Connection, kind: Kind, episode: str | None) -> dict[tuple[str, DeliveryState], int]:
+    """See `AlertReader.delivery_counts`."""
+    counted = select(DELIVERY.c.channel, DELIVERY.c.state, func.count()).where(DELIVERY.c.kind == kind)
+    grouped = _of_episode(counted, episode).group_by(DELIVERY.c.channel, DELIVERY.c.state)
+    return {(channel, DeliveryState(state)): count for channel, state, count in connection.execute(grouped)}
+
+
+def _of_episode(query: Select[Any], episode: str | None) -> Select[Any]:
+    return query if episode is None else query.where(DELIVERY.c.episode == episode)
+
+
+def attempts(connection: Connection, delivery: int) -> list[Attempt]:
+    """See `AlertReader.attempts`."""
+    tries = select(ATTEMPT).where(ATTEMPT.c.delivery == delivery).order_by(ATTEMPT.c.number)
+    return [to_attempt(row) for row in connection.execute(tries).mappings()]
+
+
+def judged_through(connection: Connection, kind: Kind) -> int:
+    """See `AlertReader.judged_through`."""
+    through: int = connection.execute(select(JUDGED.c.through).where(JUDGED.c.kind == kind)).scalar_one()
+    return through
+
+
+def preview_messages(connection: Connection, kind: Kind, *, limit: int) -> list[PreviewMessage]:
+    """See `AlertLedger.preview_messages`."""
+    shown = select(PREVIEW.c.key, PREVIEW.c.target, PREVIEW.c.text, PREVIEW.c.level, PREVIEW.c.at_us)
+    newest = shown.where(PREVIEW.c.kind == kind).order_by(PREVIEW.c.at_us.desc(), PREVIEW.c.id.desc())
+    return [to_preview(row) for row in connection.execute(newest.limit(limit)).mappings()]
