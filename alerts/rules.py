@@ -139,14 +139,15 @@ def compile_rules(rules: Sequence[Rule], registry: Registry, *, where: str = "ru
     ------
     ConfigError : all mistakes at once
     """
-    mistakes = [f"{where}: {m}" for rule in rules for m in _mistakes(rule, registry)]
+    found = [(rule, list(_mistakes(rule, registry))) for rule in rules]
+    mistakes = [f"{where}: {m}" for _, own in found for m in own]
     if len({r.id for r in rules}) < len(rules):
         mistakes.append(f"{where}: rule ids must differ")
     absences = [r for r in rules if isinstance(r, AbsenceRule)]
     if len(absences) > 1:
         mistakes.append(f"{where}: more than one absence rule: {', '.join(r.id for r in absences)}")
     steps: dict[tuple[int, str], list[LevelRule | None]] = {}
-    for rule in sorted((r for r in rules if isinstance(r, LevelRule)), key=lambda r: bool(r.stations)):
+    for rule in sorted((r for r, own in found if isinstance(r, LevelRule) and not own), key=lambda r: bool(r.stations)):
         for series in _series_of(rule, registry):
             ladder = steps.setdefault((series, rule.hazard), [None, None, None])
             there = ladder[rule.level - 1]

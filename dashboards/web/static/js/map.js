@@ -1,0 +1,201 @@
+// The map: a GeoJSON drawing served by the box, and one focusable pin per station.
+const host = document.getElementById("map");
+const [south, west, north, east] = JSON.parse(host.dataset.bounds);
+const home = L.latLngBounds([south, west], [north, east]);
+const FIT = { padding: [8, 8] };
+let movedByHand = false;
+const map = L.map(host, { zoomControl: false, attributionControl: false, zoomSnap: 0.05, zoomDelta: 0.5, minZoom: 8, maxZoom: 18 });
+map.fitBounds(home, FIT);
+host.addEventListener("pointerdown", () => (movedByHand = true));
+host.addEventListener("wheel", () => (movedByHand = true), { passive: true });
+
+document.getElementById("zoom-in").addEventListener("click", () => {
+  movedByHand = true;
+  map.zoomIn();
+});
+document.getElementById("zoom-out").addEventListener("click", () => {
+  movedByHand = true;
+  map.zoomOut();
+});
+document.getElementById("zoom-home").addEventListener("click", goHome);
+function goHome() {
+  movedByHand = false;
+  map.fitBounds(home, FIT);
+}
+// From far away the names would cover each other.
+const nameOrNot = () => host.classList.toggle("is-far", map.getZoom() < 13);
+map.on("zoomend", nameOrNot);
+nameOrNot();
+new ResizeObserver(() => {
+  map.invalidateSize({ pan: false });
+  if (!movedByHand) map.fitBounds(home, { ...FIT, animate: false });
+}).observe(host);
+
+// --- base drawing ------------------------------------------------------------------------------------------------
+const DRAWN_AS = {
+  field: [(p) => `m-field m-field-${Number(p.tone) || 0}`],
+  stream: [() => "m-stream"],
+  river: [() => "m-halo", () => "m-river"],
+  pond: [() => "m-pond"],
+  road: [(p) => `m-road-casing${p.major ? " is-major" : ""}`, (p) => `m-road${p.major ? " is-major" : ""}`],
+  building: [() => "m-building"],
+  boundary: [() => "m-boundary"],
+};
+const ORDER = ["field", "other", "stream", "river", "pond", "road", "building", "boundary"];
+
+function layerOf(feature) {
+  const layer = feature.properties?.layer;
+  if (layer in DRAWN_AS || layer === "village") return layer;
+  return layer === undefined && feature.geometry.type.endsWith("Polygon") ? "boundary" : "other";
+}
+
+const outerRings = ({ type, coordinates }) => (type === "Polygon" ? [coordinates[0]] : coordinates.map((p) => p[0]));
+
+function veil(boundaries) {
+  const world = [[-90, -180], [-90, 180], [90, 180], [90, -180]];
+  const holes = boundaries.flatMap((b) => outerRings(b.geometry)).map((ring) => ring.map(([lon, lat]) => [lat, lon]));
+  L.polygon([world, ...holes], { className: "m-veil", interactive: false, noClip: true }).addTo(map);
+}
+
+function label(at, css, name, small = "") {
+  const element = document.createElement("div");
+  element.className = `m-label ${css}`;
+  element.textContent = name;
+  if (small) element.appendChild(document.createElement("small")).textContent = small;
+  const icon = L.divIcon({ html: element, className: "pin-anchor", iconSize: null });
+  L.marker(at, { icon, interactive: false, keyboard: false, zIndexOffset: -5000 }).addTo(map);
+}
+
+function draw(base) {
+  const groups = Object.groupBy ? Object.groupBy(base.features, layerOf) : groupBy(base.features, layerOf);
+  for (const layer of ORDER) {
+    if (layer === "boundary" && groups.boundary) {
+      veil(groups.boundary);
+      home.extend(L.geoJSON(groups.boundary).getBounds());
+    }
+    // All casings before all surfaces, so that roads join instead of crossing.
+    for (const css of DRAWN_AS[layer] ?? [() => "m-other"]) {
+      L.geoJSON(groups[layer] ?? [], {
+        interactive: false,
+        style: ({ properties }) => ({ className: css(properties ?? {}) }),
+        pointToLayer: (_, at) => L.circleMarker(at, { radius: 2, className: "m-other", interactive: false }),
+      }).addTo(map);
+    }
+  }
+  for (const { properties, geometry } of groups.village ?? []) {
+    const [lon, lat] = geometry.coordinates;
+    label([lat, lon], "is-village", properties.name ?? "", properties.moo ?? "");
+  }
+  for (const { properties } of [...(groups.river ?? []), ...(groups.stream ?? [])]) {
+    if (properties.name && properties.label_at) {
+      label([properties.label_at[1], properties.label_at[0]], "is-water", properties.name);
+    }
+  }
+  if (!movedByHand) map.fitBounds(home, { ...FIT, animate: false });
+  if (base.attribution) document.getElementById("map-credit").textContent = base.attribution;
+}
+
+function groupBy(items, key) {
+  const groups = {};
+  for (const item of items) (groups[key(item)] ??= []).push(item);
+  return groups;
+}
+
+fetch(host.dataset.url)
+  .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
+  .then(draw)
+  .catch(() => (document.getElementById("map-credit").textContent = "อ่านแผนที่ฐานไม่ได้ แสดงเฉพาะสถานี"));
+
+// --- pins ----------------------------------------------------------------------------------------------------------
+const LEVEL_CLASS = { "-2": "level-none", "-1": "level-fault", 0: "level-normal", 1: "level-watch", 2: "level-warning", 3: "level-critical" };
+const TREND_ICON = { up: "arrow-up", down: "arrow-down", steady: "arrow-right" };
+const pins = new Map();
+let chosen = "";
+let shownLayer = "all";
+
+function iconOf(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "use")).setAttribute("href", `${host.dataset.sprite}#${name}`);
+  return svg;
+}
+
+function fill(element, pin) {
+  element.className = `pin ${LEVEL_CLASS[pin.level]}`;
+  const box = document.createElement("span");
+  box.className = "pin-glyph";
+  box.append(iconOf(pin.level === -1 ? "lost" : pin.glyph));
+  element.replaceChildren(box, document.createTextNode(pin.text));
+  if (pin.unit && pin.text !== "–") element.appendChild(document.createElement("small")).textContent = pin.unit;
+  if (pin.trend && pin.level !== -1) element.append(iconOf(TREND_ICON[pin.trend]));
+}
+
+function placePin(pin) {
+  let known = pins.get(pin.station);
+  if (!known) {
+    const element = document.createElement("div");
+    const icon = L.divIcon({ html: element, className: "pin-anchor", iconSize: null });
+    const marker = L.marker([pin.lat, pin.lon], { icon, riseOnHover: true, keyboard: true });
+    known = { element, marker };
+    pins.set(pin.station, known);
+    marker.on("click", () => choose(pin.station));
+    marker.on("add", () => {
+      const anchor = marker.getElement();
+      anchor.dataset.station = pin.station;
+      anchor.setAttribute("aria-label", known.pin.label);
+      anchor.classList.toggle("is-selected", chosen === pin.station);
+      anchor.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        choose(pin.station);
+      });
+    });
+  }
+  known.pin = pin;
+  fill(known.element, pin);
+  known.marker.setLatLng([pin.lat, pin.lon]);
+  known.marker.setZIndexOffset((pin.level + 2) * 1000); // the worst on top
+  known.marker.getElement()?.setAttribute("aria-label", pin.label);
+}
+
+function showPins(list) {
+  for (const pin of list) placePin(pin);
+  const stations = new Set(list.map((pin) => pin.station));
+  for (const [station, { marker }] of pins) {
+    if (!stations.has(station)) {
+      marker.remove();
+      pins.delete(station);
+    }
+  }
+  filterPins();
+}
+
+function filterPins() {
+  for (const { marker, pin } of pins.values()) {
+    const wanted = shownLayer === "all" || pin.glyph === shownLayer;
+    if (wanted && !map.hasLayer(marker)) marker.addTo(map);
+    if (!wanted && map.hasLayer(marker)) marker.remove();
+  }
+}
+
+function mark(station) {
+  chosen = station;
+  for (const [name, { marker }] of pins) marker.getElement()?.classList.toggle("is-selected", name === station);
+}
+
+const choose = (station) => document.dispatchEvent(new CustomEvent("takean:select", { detail: { station } }));
+
+const layers = document.querySelectorAll(".map-layers button");
+for (const button of layers) {
+  button.addEventListener("click", () => {
+    shownLayer = button.dataset.layer;
+    for (const other of layers) other.setAttribute("aria-pressed", String(other === button));
+    filterPins();
+  });
+}
+
+document.addEventListener("takean:pins", ({ detail }) => showPins(detail));
+document.addEventListener("takean:select", ({ detail: { station } }) => station && mark(station));
+showPins(JSON.parse(host.dataset.pins));
+mark(document.querySelector("#panel [data-station]")?.dataset.station ?? "");

@@ -1,0 +1,134 @@
+"""What is sent because of what happened: once per release, once at the end, with every part a warning must have."""
+
+from pathlib import Path
+
+import pytest
+
+from alerts import route, text
+from alerts.episode import Episode, Event, EventType, FanOut, Kind, Purpose, Used, apply
+from alerts.plan import plan
+from sensors import stations
+from sensors.stations import ConfigError
+from takean.settings import SAMPLE
+from tests.builders import MINUTE_US, T0_US
+
+REG = stations.load(SAMPLE / "stations.toml")
+ROUTES = route.load(SAMPLE / "routes.toml", kind=Kind.EXERCISE)
+USED = Used(
+    rule="flood.critical",
+    rule_version="1",
+    series="WL-01/stage_m",
+    time_us=T0_US,
+    value=4.62,
+    flag=1,
+    seq=7,
+    threshold=4.5,
+    truth=True,
+)
+
+
+def story(*steps: tuple[EventType, int, int], kind: Kind = Kind.EXERCISE) -> list[tuple[Event, Episode]]:
+    changes: list[tuple[Event, Episode]] = []
+    after: Episode | None = None
+    for version, (type, low, high) in enumerate(steps, start=1):
+        event = Event(
+            episode="e",
+            version=version,
+            kind=kind,
+            area="331608-samran",
+            hazard="flood",
+            type=type,
+            from_level=low,
+            to_level=high,
+            event_us=T0_US,
+            recorded_us=T0_US,
+            used=(USED,) if type is EventType.JUDGED else (),
+        )
+        after = apply(after, event)
+        changes.append((event, after))
+    return changes
+
+
+def planned(*steps: tuple[EventType, int, int], kind: Kind = Kind.EXERCISE) -> tuple[FanOut, ...]:
+    return plan(story(*steps, kind=kind), T0_US + MINUTE_US, registry=REG, routes=ROUTES)
+
+
+def test_judging_alone_sends_nothing() -> None:
+    assert planned((EventType.JUDGED, 0, 3)) == ()
+
+
+def test_a_release_goes_to_the_area_and_all_below_it() -> None:
+    (made,) = planned((EventType.JUDGED, 0, 3), (EventType.RELEASED, 0, 3))
+    assert made.id == "e#2"
+    assert made.purpose is Purpose.ALERT
+    assert made.areas == ("331608-samran", "33160801", "33160803", "33160807")
+    assert made.expires_us == T0_US + MINUTE_US + 6 * 60 * MINUTE_US
+
+
+def test_a_warning_says_who_what_where_how_high_what_to_do_whom_to_call_until_when() -> None:
+    (made,) = planned((EventType.JUDGED, 0, 3), (EventType.RELEASED, 0, 3))
+    for part in (
+        "ซ้อม",
+        "อบต.โพนยาง",
+        "วิกฤต",
+        "น้ำท่วม",
+        "ริมห้วยสำราญ",
+        "หมู่ 7",
+        "สะพานบ้านโพนยาง 4.62 ม.",
+        "เกณฑ์ 4.50",
+        "โทร 1784",
+    ):
+        assert part in made.text
+    assert "13:50 น. 22 พ.ย. 2569" in made.text, "times are Thai and of the Buddhist year"
+    assert "มีผลถึง 19:51 น." in made.text
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_only_an_actual_warning_starts_without_the_word_drill_or_test(kind: Kind) -> None:
+    (made,) = planned((EventType.JUDGED, 0, 2), (EventType.RELEASED, 0, 2), kind=kind)
+    assert made.text.startswith(text.DRILL_PREFIX[kind])
+    assert made.text.startswith("อบต.") is (kind is Kind.ACTUAL)
+
+
+def test_stepping_down_is_silent_until_the_end_which_is_told_once() -> None:
+    made = planned(
+        (EventType.JUDGED, 0, 3),
+        (EventType.RELEASED, 0, 3),
+        (EventType.LOWERED, 3, 2),
+        (EventType.LOWERED, 2, 1),
+        (EventType.LOWERED, 1, 0),
+    )
+    assert [f.purpose for f in made] == [Purpose.ALERT, Purpose.ALL_CLEAR]
+    assert "ยุติ" in made[-1].text
+
+
+def test_a_person_who_releases_later_still_tells_the_reading() -> None:
+    (released,) = [c for c in story((EventType.JUDGED, 0, 2), (EventType.RELEASED, 0, 2)) if c[0].version == 2]
+    (made,) = plan([released], T0_US, registry=REG, routes=ROUTES, used=(USED,))
+    assert "4.62" in made.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "expected"),
+    [
+        (Kind.ACTUAL, ('release = "one"', 'release = "auto"'), "auto is for exercise"),
+        (Kind.ACTUAL, ('clear = "person"', 'clear = "auto"'), "auto is for exercise"),
+        (Kind.ACTUAL, ('release = "two"', 'release = "one"'), "needs two people"),
+        (Kind.EXERCISE, ('channels = ["preview"]', "channels = []"), "warns nobody"),
+        (Kind.EXERCISE, ("level = 2", "level = 7"), "1, 2 or 3"),
+        (Kind.EXERCISE, ("level = 2", "level = 1"), "one route"),
+        (Kind.EXERCISE, ("expires_s = 21600", "expires_s = 0"), "above 0"),
+        (Kind.EXERCISE, ("expires_s", "expire_s"), "expire_s"),
+    ],
+)
+def test_routes_that_must_not_go_live_are_refused(
+    tmp_path: Path, kind: Kind, change: tuple[str, str], expected: str
+) -> None:
+    path = tmp_path / "routes.toml"
+    path.write_text((SAMPLE / "routes.toml").read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    with pytest.raises(ConfigError, match=expected):
+        route.load(path, kind=kind)
+
+
+def test_the_sample_routes_suit_the_actual_world() -> None:
+    assert route.load(SAMPLE / "routes.toml", kind=Kind.ACTUAL).find("flood", 3) is not None

@@ -1,0 +1,547 @@
+"""The pages in a real Chromium under the real content security policy, against a loopback stand."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
+
+from dashboards.pages import WEB, Pages
+from tests.dashboards import samples
+from tests.dashboards.samples import NOW_US
+from tests.dashboards.stand import Route, Stand
+
+pytestmark = pytest.mark.browser
+
+LOOK = WEB.parents[1] / "build" / "look"
+FIVE_MIN_US = 300_000_000
+
+
+def html(page: str) -> Route:
+    return lambda _: ("text/html; charset=utf-8", page.encode())
+
+
+def series(path: str) -> tuple[str, bytes]:
+    """Twelve hours every five minutes, with one gap: a rising river and a passing rain."""
+    query = parse_qs(urlsplit(path).query)
+    assert int(query["from"][0]) <= NOW_US - 11 * 3600 * 10**6
+    assert int(query["to"][0]) > NOW_US
+    times = list(range(NOW_US - 143 * FIVE_MIN_US, NOW_US + 1, FIVE_MIN_US))
+    if "rain_mm" in path:
+        values = [max(0.0, 2.2 * math.sin(i / 22) - 0.4) for i in range(len(times))]
+    else:
+        times = [t for i, t in enumerate(times) if not 50 < i < 60]
+        values = [3.0 + 1.6 / (1 + math.exp(-((t - NOW_US) / 3.6e9 + 4) / 1.2)) for t in times]
+    answer = {"station": "", "name": "", "unit": "", "times_us": times, "values": values, "flags": [1] * len(times)}
+    return "application/json", json.dumps(answer).encode()
+
+
+@pytest.fixture
+def stand(pages: Pages) -> Iterator[Stand]:
+    view = samples.console()
+    rivers = {
+        3: samples.river(gap_cm=-18, fill=1.18, headline="ท่วมเหนือตลิ่ง 18 เซนติเมตร"),
+        0: samples.river(gap_cm=174, fill=0.35, headline="ต่ำกว่าตลิ่ง 1.74 เมตร", trend="steady", trend_text="น้ำทรงตัว"),
+    }
+    drill = samples.world(kind="exercise", speed=120.0, judging=False)
+    routes: dict[str, Route] = {
+        "/console": html(pages.render("console/overview.html", view=view)),
+        "/drill": html(pages.render("console/overview.html", view=samples.console(world=drill))),
+        "/empty": html(
+            pages.render(
+                "console/overview.html",
+                view=samples.console(incident=None, alarms=(), unacknowledged=0, pins=(), panel=None, delivery=None),
+            )
+        ),
+        "/": html(pages.render("public/index.html", view=samples.public())),
+        "/critical": html(pages.render("public/index.html", view=samples.public(3, rivers=(rivers[3],)))),
+        "/normal": html(pages.render("public/index.html", view=samples.public(0, rivers=(rivers[0],)))),
+        "/watch": html(pages.render("public/index.html", view=samples.public(1, large_text=True))),
+        "/unseen": html(pages.render("public/index.html", view=samples.public(-2, staleness="hidden"))),
+        "/preview": html(pages.render("preview/phone.html", view=samples.phone())),
+        "/signin": html(pages.render("signin.html", view=samples.signin(error="ชื่อหรือรหัสผ่านไม่ถูกต้อง"))),
+        "/invite/x": html(pages.render("invite.html", view=samples.signin(account="officer1", action="/invite/x"))),
+        "/error": html(
+            pages.render("error.html", status=404, title="ไม่พบหน้านี้", detail="ที่อยู่นี้ไม่มีอยู่", next_step="กลับไปหน้าแรก")
+        ),
+        "/console/panel/WL-01": html(pages.render("console/_panel.html", view=samples.panel(value="4.77"))),
+        "/console/panel/AQ-01": html(
+            pages.render(
+                "console/_panel.html",
+                view=samples.panel(station="AQ-01", quantity="pm2_5_ug_m3", thresholds=(), rain_name=""),
+            )
+        ),
+        "/console/panel/WL-02": html(pages.render("console/_panel.html", view=samples.panel(station="WL-02"))),
+        "/api/v1/stream": html(""),
+    }
+    for key in ("WL-01/stage_m", "WL-02/stage_m", "RF-01/rain_mm", "AQ-01/pm2_5_ug_m3"):
+        routes[f"/api/v1/series/{key}"] = series
+    stand = Stand(routes, str(pages.static_dir))
+    yield stand
+    stand.close()
+
+
+class Watched:
+    """A page with everything that went wrong on it."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.troubles: list[str] = []
+        page.on("console", lambda m: self.troubles.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: self.troubles.append(str(e)))
+        page.on("request", lambda r: self._check_host(r.url))
+        # Violations are also reported where nothing is logged.
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
+        )
+
+    def _check_host(self, url: str) -> None:
+        if not url.startswith((self.base, "data:")):
+            self.troubles.append(f"asked another host: {url}")
+
+
+@pytest.fixture
+def visit(browser: Browser, stand: Stand) -> Iterator[Callable[..., Watched]]:
+    contexts: list[BrowserContext] = []
+
+    def go(path: str, width: int = 1920, height: int = 1080, **options: Any) -> Watched:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale="th-TH", timezone_id="Asia/Bangkok", **options
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        watched = Watched(context.new_page(), stand.url)
+        watched.page.goto(stand.url + path)
+        return watched
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+def drawn(page: Page) -> None:
+    """Wait until map and hydrograph stand."""
+    page.wait_for_selector(".hydro canvas")
+    page.wait_for_selector("path.m-boundary", state="attached")
+    page.evaluate("document.fonts.ready")
+
+
+def box(page: Page, selector: str) -> dict[str, float]:
+    found = page.locator(selector).first.bounding_box()
+    assert found is not None
+    return {"x": found["x"], "y": found["y"], "width": found["width"], "height": found["height"]}
+
+
+def style(page: Page, selector: str, name: str) -> str:
+    return str(page.locator(selector).first.evaluate("(e, name) => getComputedStyle(e).getPropertyValue(name)", name))
+
+
+def picture(page: Page, name: str, *, full: bool = False) -> None:
+    LOOK.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(LOOK / f"{name}.png"), full_page=full)
+
+
+# --- nothing from elsewhere, nothing inline, nothing wrong -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "height"),
+    [
+        ("/console", 1366, 768),
+        ("/console", 390, 844),
+        ("/drill", 1920, 1080),
+        ("/empty", 1920, 1080),
+        ("/critical", 390, 844),
+        ("/normal", 390, 844),
+        ("/watch", 360, 740),
+        ("/unseen", 390, 844),
+        ("/preview", 1366, 900),
+        ("/preview", 390, 844),
+        ("/signin", 1366, 768),
+        ("/invite/x", 390, 844),
+        ("/error", 390, 844),
+    ],
+)
+def test_a_page_opens_without_trouble_and_without_sideways_scroll(
+    visit: Callable[..., Watched], path: str, width: int, height: int
+) -> None:
+    watched = visit(path, width, height)
+    if path in ("/console", "/drill"):
+        drawn(watched.page)
+    picture(watched.page, f"{path.strip('/').replace('/', '-')}-{width}", full=width < 1000)
+    assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert watched.troubles == []
+
+
+# --- the overview, as pictured ---------------------------------------------------------------------------------------
+
+
+def test_the_overview_stands_on_its_grid(visit: Callable[..., Watched]) -> None:
+    watched = visit("/console")
+    page = watched.page
+    drawn(page)
+    picture(page, "console-1920")
+    assert box(page, ".logo")["height"] == 56
+    assert box(page, ".head")["height"] == 56
+    assert box(page, ".rail")["width"] == 76
+    bar = box(page, ".incident")
+    assert (bar["x"], bar["y"]) == (88, 68)
+    assert bar["height"] == pytest.approx(60, abs=3)
+    assert bar["x"] + bar["width"] == 1908
+    for card in page.locator(".kpi").all():
+        found = card.bounding_box()
+        assert found
+        assert found["height"] == pytest.approx(104, abs=3)
+    alarms, chart, panel = box(page, "#alarms"), box(page, ".map-card"), box(page, "#panel")
+    assert (alarms["x"], alarms["width"]) == (88, 436)
+    assert (chart["x"], chart["x"] + chart["width"]) == (536, 1448)
+    assert (panel["x"], panel["width"]) == (1460, 448)
+    assert alarms["y"] == chart["y"] == panel["y"]
+    assert alarms["y"] + alarms["height"] == 1080 - 12
+    assert page.evaluate("document.documentElement.scrollHeight") == 1080
+    assert watched.troubles == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "name", "value"),
+    [
+        ("body", "font-size", "15px"),
+        ("body", "line-height", "22px"),
+        ("body", "background-color", "rgb(228, 232, 235)"),
+        (".head", "background-color", "rgb(34, 48, 58)"),
+        (".logo", "background-color", "rgb(20, 29, 36)"),
+        (".card", "background-color", "rgb(247, 249, 250)"),
+        (".card", "border-top-color", "rgb(210, 217, 222)"),
+        (".card", "border-top-left-radius", "6px"),
+        (".card", "box-shadow", "none"),
+        (".kpi-value b", "font-size", "29px"),
+        (".panel-value b", "font-size", "44px"),
+        (".bar-clock b", "font-size", "25px"),
+        (".panel-head h2", "font-size", "15.5px"),
+        (".kpi h2", "font-size", "13px"),
+        (".incident-word", "font-size", "19px"),
+        (".incident", "border-left-width", "8px"),
+        (".incident", "border-left-color", "rgb(232, 115, 12)"),
+        (".button.primary", "background-color", "rgb(23, 70, 95)"),
+        (".alarm.tinted", "background-color", "rgb(251, 227, 230)"),
+        (".pin", "height", "28px"),
+    ],
+)
+def test_tokens_and_type_are_those_of_the_design(overview: Page, selector: str, name: str, value: str) -> None:
+    assert style(overview, selector, name) == value
+
+
+@pytest.fixture(scope="module")
+def overview(browser: Browser, pages: Pages) -> Iterator[Page]:
+    """One console that tests only look at."""
+    stand = Stand(
+        {"/console": html(pages.render("console/overview.html", view=samples.console()))}, str(pages.static_dir)
+    )
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    page.goto(f"{stand.url}/console")
+    page.wait_for_selector(".pin")
+    yield page
+    page.close()
+    stand.close()
+
+
+def test_on_a_small_screen_the_panel_moves_under_the_map(visit: Callable[..., Watched]) -> None:
+    page = visit("/console", 1366, 768).page
+    chart, panel = box(page, ".map-card"), box(page, "#panel")
+    assert panel["y"] >= chart["y"] + chart["height"]
+    assert panel["x"] == chart["x"]
+    assert chart["y"] + chart["height"] < 768  # alarm list and map without scrolling
+
+
+def test_on_a_phone_the_order_is_incident_alarms_map_station(visit: Callable[..., Watched]) -> None:
+    page = visit("/console", 390, 844).page
+    tops = [box(page, selector)["y"] for selector in ("#incident", "#alarms", ".map-card", "#panel")]
+    assert tops == sorted(tops)
+    for button in page.locator(".button:visible, .map-tools button:visible").all():
+        found = button.bounding_box()
+        assert found
+        assert found["height"] >= 44
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+def test_fragments_replace_what_they_name_and_the_filter_stays(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
+    watched = visit("/console")
+    page = watched.page
+    stand.wait_for_stream()
+    page.get_by_role("button", name="รอรับทราบ").click()
+    expect(page.locator(".alarm:visible")).to_have_count(2)
+    later = samples.console(
+        world=samples.world(now=samples.moment("14:36")),
+        alarms=(samples.alarm(place="สถานที่ใหม่"), *samples.alarms()),
+        unacknowledged=3,
+        incident=samples.incident(title="ชื่อเหตุใหม่"),
+    )
+    for name in ("top", "incident", "kpi", "alarms"):
+        stand.say(name, pages.render(f"console/_{name}.html", view=later))
+    expect(page.locator("#now b")).to_have_text("14:36 น.")
+    expect(page.locator(".incident-title")).to_have_text("ชื่อเหตุใหม่")
+    expect(page.locator(".alarm:visible")).to_have_count(3)
+    expect(page.locator("#tab-waiting")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#badge")).to_have_text("3")
+    assert page.title().startswith("(3) ")
+    assert watched.troubles == []
+
+
+def test_pins_follow_the_stream_and_are_worked_by_keyboard(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console")
+    page = watched.page
+    stand.wait_for_stream()
+    pin = page.locator('.pin-anchor[data-station="WL-02"]')
+    expect(pin).to_have_attribute("aria-label", "ฝายห้วยสำราญ +0.18 ม. วิกฤต")
+    pin.focus()
+    assert style(page, '.pin-anchor[data-station="WL-02"] .pin', "outline-color") == "rgb(11, 95, 255)"
+    page.keyboard.press("Enter")
+    expect(page.locator('#panel [data-station="WL-02"]').first).to_be_visible()
+    expect(pin).to_have_class(re.compile("is-selected"))
+    expect(page.locator('.alarm[data-station="WL-02"]')).to_have_class(re.compile("is-selected"))
+    moved = [{**_plain(p), "text": "+0.44"} if p.station == "WL-02" else _plain(p) for p in samples.PINS[:-1]]
+    stand.say("pins", json.dumps(moved))
+    expect(pin).to_contain_text("+0.44")
+    expect(page.locator(".pin-anchor .pin")).to_have_count(len(samples.PINS) - 1)
+    page.get_by_role("button", name="ฝุ่น", exact=True).click()
+    expect(page.locator(".pin:visible")).to_have_count(1)
+    assert watched.troubles == []
+
+
+def _plain(pin: Any) -> dict[str, Any]:
+    return {name: getattr(pin, name) for name in pin.__slots__}
+
+
+def test_a_change_refreshes_the_panel_and_keeps_the_chart(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console")
+    page = watched.page
+    drawn(page)
+    stand.wait_for_stream()
+    page.locator(".hydro").evaluate("e => { e.dataset.mark = 'same'; }")
+    stand.say("changed", json.dumps({"stations": ["RF-01"]}))
+    stand.say("changed", json.dumps({"stations": ["RF-01", "WL-01"]}))
+    expect(page.locator(".panel-value b")).to_have_text("4.77")
+    expect(page.locator('.hydro[data-mark="same"] canvas')).to_be_visible()
+    assert sum("/console/panel/" in path for path in stand.asked) == 1
+    assert watched.troubles == []
+
+
+def test_new_readings_are_drawn_at_once(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console")
+    page = watched.page
+    drawn(page)
+    stand.wait_for_stream()
+    canvas = "document.querySelector('.hydro canvas').toDataURL()"
+    before = page.evaluate(canvas)
+    asked = len(stand.asked)
+    later = NOW_US + FIVE_MIN_US
+    stand.say("readings", json.dumps({"now_us": later, "series": {"WL-01/stage_m": [later, 4.9, 1]}}))
+    page.wait_for_function(f"before => {canvas} !== before", arg=before)
+    assert len(stand.asked) == asked
+    # A leap means that readings lie between: they are fetched.
+    late = later + 9 * FIVE_MIN_US
+    with page.expect_response(re.compile("/api/v1/series/WL-01/stage_m")):
+        stand.say("readings", json.dumps({"now_us": late, "series": {"WL-01/stage_m": [late, 4.9, 1]}}))
+    assert watched.troubles == []
+
+
+def test_choosing_another_station_draws_its_own_series(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console")
+    page = watched.page
+    drawn(page)
+    page.locator('.pin-anchor[data-station="AQ-01"] .pin').click()
+    expect(page.locator('.hydro[data-quantity="pm2_5_ug_m3"] canvas')).to_be_visible()
+    assert any(path.startswith("/api/v1/series/AQ-01/pm2_5_ug_m3") for path in stand.asked)
+    expect(page.locator(".hydro")).to_have_count(1)
+    assert watched.troubles == []
+
+
+def test_a_lost_server_greys_the_screen_until_it_is_back(browser: Browser, stand: Stand) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{stand.url}/console")
+    stand.wait_for_stream()
+    page.evaluate("document.addEventListener('htmx:sseError', () => { window.noticed = true; })")
+    stand.hang_up()
+    page.wait_for_function("window.noticed === true", polling=50)
+    page.clock.fast_forward(4000)
+    expect(page.locator("#lost")).to_be_hidden()
+    page.clock.fast_forward(2000)
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("#lost-since")).to_contain_text("น.")
+    expect(page.locator("body")).to_have_class(re.compile("is-lost"))
+    stand.routes["/api/v1/stream"] = html("")
+    page.clock.fast_forward(120_000)
+    expect(page.locator("#lost")).to_be_hidden()
+    context.close()
+
+
+# --- what an officer does ---------------------------------------------------------------------------------------
+
+
+def test_an_alarm_is_acknowledged_from_the_keyboard(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console")
+    page = watched.page
+    rows = page.locator(".alarm")
+    rows.nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    with page.expect_response(re.compile("acknowledge")):
+        page.keyboard.press("a")
+    path, body, token = stand.posts[0]
+    assert path == "/api/v1/episodes/flood.33160801.20261122T0440Z/acknowledge"
+    assert parse_qs(body) == {"version": ["3"]}
+    assert token == "token-1"
+    assert len(stand.posts) == 1
+    assert watched.troubles == []
+
+
+def test_a_release_asks_once_more_and_names_version_and_level(visit: Callable[..., Watched], stand: Stand) -> None:
+    page = visit("/console").page
+    said: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
+    page.once("dialog", refuse)
+    page.get_by_role("button", name="ขอประกาศ เตือนภัย").click()
+    assert said == ["ขอประกาศ เตือนภัย ถึงประชาชน?"]
+    assert stand.posts == []
+    page.once("dialog", lambda d: d.accept())
+    with page.expect_response(re.compile("release")):
+        page.get_by_role("button", name="ขอประกาศ เตือนภัย").click()
+    assert stand.posts == [("/api/v1/episodes/flood.33160801.20261122T0440Z/release", "version=4&level=2", "token-1")]
+
+
+def test_a_refusal_is_said_in_its_own_words(visit: Callable[..., Watched], stand: Stand) -> None:
+    stand.answer = (409, "เหตุการณ์เปลี่ยนไปแล้ว ดูใหม่อีกครั้ง <b>")
+    page = visit("/console").page
+    page.get_by_role("button", name="รับทราบ", exact=True).first.click()
+    expect(page.locator("#toast")).to_have_text("เหตุการณ์เปลี่ยนไปแล้ว ดูใหม่อีกครั้ง <b>")
+    expect(page.locator("#toast")).to_have_attribute("aria-live", "polite")
+
+
+def test_who_may_not_is_not_offered_the_button(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    viewer = samples.user(may_acknowledge=False, may_release=False)
+    stand.routes["/viewer"] = html(pages.render("console/overview.html", view=samples.console(user=viewer)))
+    page = visit("/viewer").page
+    expect(page.locator(".needs-acknowledge:visible, .needs-release:visible")).to_have_count(0)
+
+
+def test_a_map_of_another_place_is_drawn_whatever_it_holds(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
+    ring = [[104.17, 14.90], [104.24, 14.90], [104.24, 14.95], [104.17, 14.90]]
+    foreign = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "properties": None, "geometry": {"type": "Polygon", "coordinates": [ring]}},
+            {
+                "type": "Feature",
+                "properties": {"layer": "canal"},
+                "geometry": {"type": "LineString", "coordinates": ring},
+            },
+            {"type": "Feature", "properties": {"layer": "well"}, "geometry": {"type": "Point", "coordinates": ring[0]}},
+        ],
+    }
+    stand.routes["/map.geojson"] = lambda _: ("application/geo+json", json.dumps(foreign).encode())
+    stand.routes["/foreign"] = html(pages.render("console/overview.html", view=samples.console(map_url="/map.geojson")))
+    watched = visit("/foreign")
+    watched.page.wait_for_selector("path.m-boundary", state="attached")
+    assert watched.page.locator("path.m-other").count() == 2
+    assert watched.page.locator("path.m-veil").count() == 1
+    assert watched.troubles == []
+
+
+# --- the public page --------------------------------------------------------------------------------------------
+
+
+def test_the_public_page_is_complete_without_scripts(visit: Callable[..., Watched]) -> None:
+    watched = visit("/", 390, 844, java_script_enabled=False)
+    page = watched.page
+    picture(page, "public-390", full=True)
+    for words in ("เตือนภัยน้ำท่วม", "ยกของขึ้นที่สูง", "ต่ำกว่าตลิ่ง", "1669"):
+        expect(page.get_by_text(words).first).to_be_visible()
+    expect(page.get_by_role("button", name="ดู", exact=True)).to_be_visible()
+    page.locator("#village").select_option("33160803")
+    page.get_by_role("button", name="ดู", exact=True).click()
+    assert page.url.endswith("/?v=33160803")
+
+
+def test_the_public_page_has_its_sizes_and_its_weight(visit: Callable[..., Watched], stand: Stand) -> None:
+    sizes: dict[str, int] = {}
+    watched = visit("/critical", 390, 844)
+    page = watched.page
+    page.on("response", lambda r: sizes.update({r.url: len(r.body())}) if "stream" not in r.url else None)
+    page.reload()
+    page.evaluate("document.fonts.ready")
+    assert style(page, "body", "font-size") == "19px"
+    assert float(style(page, "body", "line-height").removesuffix("px")) == pytest.approx(30, abs=0.5)
+    assert style(page, "h1", "font-size") == "37px"
+    assert float(style(page, "h1", "line-height").removesuffix("px")) == pytest.approx(44, abs=0.1)
+    assert style(page, ".pub-card h2", "font-size") == "23px"
+    assert style(page, ".pub-figure", "font-size") == "30px"
+    assert style(page, ".pub-banner", "background-color") == "rgb(181, 15, 41)"
+    assert box(page, ".pub-head")["height"] == pytest.approx(60, abs=1)
+    assert box(page, ".pub-level .glyph")["width"] == 64
+    for target in page.locator("a:visible, select:visible").all():
+        found = target.bounding_box()
+        assert found
+        assert found["height"] >= 44
+    assert 60_000 < sum(sizes.values()) <= 100_000, sizes
+    assert watched.troubles == []
+
+
+def test_the_public_page_follows_the_stream(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    watched = visit("/", 390, 844)
+    stand.wait_for_stream()
+    stand.say("public", pages.render("public/_main.html", view=samples.public(3)))
+    expect(watched.page.locator("h1")).to_have_text("อพยพทันที")
+    assert watched.troubles == []
+
+
+def test_a_refused_stream_is_replaced_by_reading_the_page_again(browser: Browser, stand: Stand, pages: Pages) -> None:
+    stand.hang_up()
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.clock.install()
+    with page.expect_response(lambda r: r.url == f"{stand.url}/" and r.request.resource_type == "fetch"):
+        page.goto(f"{stand.url}/")
+    stand.routes["/"] = html(pages.render("public/index.html", view=samples.public(3)))
+    page.clock.fast_forward(31_000)
+    expect(page.locator("h1")).to_have_text("อพยพทันที")
+    expect(page.locator("#offline")).to_be_hidden()
+    stand.routes.pop("/")
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#offline")).to_be_visible(timeout=8000)
+    expect(page.locator("h1")).to_have_text("อพยพทันที")
+    context.close()
+
+
+def test_a_personal_public_page_listens_for_itself(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/watch", 390, 844)
+    stand.wait_for_stream()
+    assert "/api/v1/stream?text=large&page=public" in stand.asked
+    assert style(watched.page, "body", "font-size") == "24px"
+    assert watched.troubles == []
+
+
+def test_a_message_appears_on_the_preview_phone(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    watched = visit("/preview", 1366, 900)
+    stand.wait_for_stream()
+    first = samples.phone().messages[0]
+    stand.say("phone", pages.render("preview/_messages.html", view=samples.phone(messages=(first,))))
+    expect(watched.page.locator(".bubble")).to_have_count(1)
+    expect(watched.page.locator(".bubble-text")).to_contain_text("โทร 1784")
+    assert watched.troubles == []

@@ -1,0 +1,85 @@
+"""The registry: everything is checked against everything, and all mistakes are named at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sensors import stations
+from sensors.stations import Area, ConfigError, GaugeZero, Sensor, build
+from takean.settings import SAMPLE
+from tests.builders import PLACE, registry, station
+
+
+def test_the_sample_has_eight_stations_on_a_tree_of_areas() -> None:
+    reg = stations.load(SAMPLE / "stations.toml")
+    assert len(reg.stations) == 8
+    assert reg.descendants("331608-samran") == ("331608-samran", "33160801", "33160803", "33160807")
+    assert reg.ancestors("33160801") == ("33160801", "331608-samran", "331608")
+    assert [s.id for s in reg.stations_of("331608-phonyang")] == ["WL-04"]
+
+
+def test_columns_hold_one_element_per_series_and_nan_where_no_limit_is_set() -> None:
+    reg = registry(
+        station("A", Sensor(quantity="stage_m", suspect=(-0.5, 8.0)), Sensor(quantity="rain_mm", cadence_s=300))
+    )
+    assert reg.keys() == ["A/stage_m", "A/rain_mm"]
+    assert reg.limits.suspect_high[0] == 8.0
+    assert np.isnan(reg.limits.suspect_high[1])
+    assert reg.limits.cadence_us.tolist() == [60_000_000, 300_000_000]
+    assert reg.index["A", "rain_mm"] == 1
+
+
+def test_the_lower_bank_decides() -> None:
+    banks = station("A", bank_m=4.0).banks
+    assert banks is not None
+    assert banks.lower_m == 4.0
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    areas = [Area(id="a", name="a", english="a", parent="b"), Area(id="b", name="b", english="b", parent="a")]
+    wrong = [
+        station("bad id!", areas=("nowhere",)),
+        station("X", Sensor(quantity="stage_ft"), cadence_s=0.0, areas=()),
+        station("X", Sensor(quantity="stage_m", suspect=(9.0, 8.0)), areas=("a",), bank_m=-1.0),
+        station("Y", Sensor(quantity="stage_m", rise_suspect_per_h=0.0), Sensor(quantity="stage_m"), areas=("a",)),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        build(place=PLACE, areas=areas, stations=wrong)
+    text = "\n".join(caught.value.mistakes)
+    for expected in (
+        "form a ring",
+        "1-32 characters",
+        "'nowhere'",
+        "station ids must differ",
+        "'stage_ft'",
+        "cadence_s is 0.0",
+        "areas is empty",
+        "must rise",
+        "must lie above bed_m",
+        "rise_suspect_per_h is 0.0",
+        "need different ids",
+    ):
+        assert expected in text
+
+
+def test_a_national_datum_needs_a_dated_gauge_zero() -> None:
+    from datetime import date
+
+    import msgspec
+
+    bare = msgspec.structs.replace(station("A"), datum="MSL_KOLAK1915")
+    with pytest.raises(ConfigError, match="gauge_zero"):
+        registry(bare)
+    zero = GaugeZero(since=date(2026, 1, 1), height_m=134.2, source="survey")
+    assert registry(msgspec.structs.replace(bare, gauge_zero=(zero,)))
+
+
+@pytest.mark.parametrize("text", ["place = 3", "[place]\nname='x'", "colour = 'red'", "[["])
+def test_an_unreadable_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "stations.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"stations\.toml"):
+        stations.load(path)
+    with pytest.raises(ConfigError, match="no such file"):
+        stations.load(tmp_path / "none.toml")

@@ -1,0 +1,108 @@
+"""The commands: clear words and exit codes for the person at the keyboard."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from takean.settings import SAMPLE
+
+
+def takean(*words: str, config: Path | None = SAMPLE, state: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAKEAN_")} | {"TAKEAN_STATE": str(state)}
+    if config is not None:
+        environment["TAKEAN_CONFIG"] = str(config)
+    return subprocess.run(
+        [sys.executable, "-m", "takean", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_user_gets_a_one_time_link_and_a_new_one_on_request(tmp_path: Path) -> None:
+    first = takean("user", "add", "officer-1", "--role", "officer", state=tmp_path)
+    again = takean("user", "add", "officer-1", state=tmp_path)
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert first.stdout.startswith("/invite/")
+    assert first.stdout != again.stdout
+    refused = takean("user", "add", "Not A Name", state=tmp_path)
+    assert refused.returncode == 2
+    assert "2" in refused.stderr
+
+
+def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path) -> None:
+    done = takean("device", "add", "WL-01", state=tmp_path)
+    station, secret = done.stdout.split()
+    kept = tmp_path / "devices.json"
+    assert station == "WL-01"
+    assert secret not in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    refused = takean("device", "add", "WL-99", state=tmp_path)
+    assert refused.returncode == 2
+    assert "WL-99" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("takean.toml", "port = 1883", "prot = 1883"), "prot"),
+        (("rules.toml", "leave = 0.65", "leave = 0.75"), "must be below enter"),
+        (("stations.toml", "cadence_s = 120", "cadence_s = -1"), "cadence_s"),
+        (("routes.toml", "expires_s = 21600", "expires_s = -1"), "expires_s"),
+    ],
+)
+def test_a_wrong_configuration_never_goes_live(tmp_path: Path, change: tuple[str, str, str], expected: str) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    for path in SAMPLE.iterdir():
+        (config / path.name).write_bytes(path.read_bytes())
+    name, old, new = change
+    text = (config / name).read_text(encoding="utf-8")
+    assert old in text
+    (config / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = takean("run", config=config, state=tmp_path / "state")
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_configuration_it_says_how_to_begin(tmp_path: Path) -> None:
+    done = takean("run", config=None, state=tmp_path)
+    assert done.returncode == 2
+    assert "TAKEAN_CONFIG" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--record", "nowhere.csv", "--threshold", "critical=4.5"), "no such file"),
+        (("--record", "{csv}", "--threshold", "critical"), "critical=4.5"),
+        (
+            (
+                "--record",
+                "{csv}",
+            ),
+            "needs at least one --threshold",
+        ),
+        (("--record", "{csv}", "--threshold", "panic=4.5"), "watch, warning or critical"),
+        (("--record", "{csv}", "--threshold", "critical=0.1"), "above the recording's median"),
+        (("--record", "{csv}", "--value", "level_ft", "--threshold", "critical=4.5"), "stage_m"),
+        (("--record", "{csv}", "--threshold", "critical=4.5", "--from", "2031-01-01"), "the recording holds"),
+        (("--release", "perhaps"), "auto or people"),
+    ],
+)
+def test_a_demonstration_that_cannot_be_given_says_why(tmp_path: Path, words: tuple[str, ...], expected: str) -> None:
+    csv = tmp_path / "gauge.csv"
+    csv.write_text("time_utc,stage_m\n2020-01-01T00:00:00Z,1.0\n2020-01-01T00:15:00Z,5.0\n2020-01-01T00:30:00Z,1.0\n")
+    filled = [w.replace("{csv}", str(csv)) for w in words]
+    done = takean("demo", "--web-port", "0", "--mqtt-port", "0", *filled, state=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
