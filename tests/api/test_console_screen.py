@@ -1,0 +1,188 @@
+"""What officers see."""
+
+from alerts.episode import Used
+from alerts.people import Actor, Address, Role
+from api.screens.console import alarms, console, delivery, incident, kpis, unacknowledged, user
+from api.screens.stations import observe
+from api.views import ConsoleView
+from tests.api.world import MINUTE_US, World, sample
+
+SAMRAN, PHONYANG = "331608-samran", "331608-phonyang"
+OFFICER = Actor(account="first", role=Role.OFFICER)
+
+
+def overview(world: World) -> ConsoleView:
+    facts = world.facts()
+    return console(facts, observe(facts), viewer=user(OFFICER, "token"))
+
+
+def grounds(world: World, value: float = 4.68) -> Used:
+    return Used(
+        rule="flood.critical",
+        rule_version="1",
+        series="WL-01/stage_m",
+        time_us=world.now_us,
+        value=value,
+        flag=1,
+        seq=7,
+        threshold=4.5,
+        truth=True,
+    )
+
+
+def test_a_quiet_console_has_no_incident_and_no_delivery_card(world: World) -> None:
+    world.all_speak()
+    view = overview(world)
+    assert view.incident is None
+    assert view.delivery is None
+    assert view.alarms == ()
+    assert [k.key for k in view.kpis] == ["water", "rain", "dust", "stations"]
+
+
+def test_the_incident_shows_both_levels_and_what_may_be_asked(world: World) -> None:
+    world.judge(SAMRAN, 2)
+    bar = incident(world.facts())
+    assert bar is not None
+    assert (bar.judged_level, bar.public_level, bar.can_request, bar.needs_two, bar.can_lower) == (2, 0, 2, True, -1)
+    assert bar.title == "น้ำท่วม · ริมห้วยสำราญ"
+    world.publish(SAMRAN, 2)
+    world.judge(SAMRAN, 3)
+    bar = incident(world.facts())
+    assert bar is not None
+    # What two have released, one may step up.
+    assert (bar.can_request, bar.needs_two, bar.can_lower) == (3, False, 1)
+
+
+def test_a_request_names_who_asked(world: World) -> None:
+    story = world.judge(SAMRAN, 2)
+    world.account("first", Role.OFFICER)
+    world.deps.desk.release(story.id, version=story.version, level=2, actor=OFFICER)
+    bar = incident(world.facts())
+    assert bar is not None
+    assert (bar.requested_level, bar.requested_by, bar.needs_two) == (2, "first", True)
+
+
+def test_the_worst_story_is_the_incident_and_silence_is_none(world: World) -> None:
+    world.judge(PHONYANG, 1)
+    world.judge("WL-03", 1, hazard="station")
+    world.judge(SAMRAN, 3)
+    bar = incident(world.facts())
+    assert bar is not None
+    assert (bar.judged_level, bar.others) == (3, 1)
+
+
+def test_alarms_come_unacknowledged_first_then_level_then_newest(world: World) -> None:
+    seen = world.judge(SAMRAN, 3)
+    world.account("first", Role.OFFICER)
+    world.deps.desk.acknowledge(seen.id, version=seen.version, actor=OFFICER)
+    world.judge(PHONYANG, 1)
+    world.now_us += MINUTE_US
+    world.judge("331608", 1)
+    world.judge("WL-03", 1, hazard="station")
+    world.notice()
+    rows = alarms(world.facts())
+    assert [(r.place, r.level) for r in rows[:2]] == [("ตำบลโพนยาง", 1), ("ริมห้วยโพนยาง", 1)]
+    assert {r.level for r in rows[2:4]} == {-1}
+    assert (rows[4].level, rows[4].state, rows[4].acknowledged_by) == (3, "acknowledged", "first")
+    assert unacknowledged(rows) == 4
+
+
+def test_an_alarm_says_by_what_it_rose(world: World) -> None:
+    world.judge(SAMRAN, 3, used=[grounds(world)])
+    row = alarms(world.facts())[0]
+    assert row.what == "สะพานบ้านโพนยาง: น้ำสูงกว่าตลิ่ง +0.18 ม. · เกณฑ์ 4.50 ม."
+    assert row.station == "WL-01"
+
+
+def test_back_to_normal_but_unseen_is_returned(world: World) -> None:
+    world.judge(SAMRAN, 2)
+    world.publish(SAMRAN, 2)
+    world.judge(SAMRAN, 1)
+    world.judge(SAMRAN, 0)
+    row = alarms(world.facts())[0]
+    assert (row.state, row.level, row.public_level) == ("returned", 0, 2)
+
+
+def test_a_closed_story_is_not_listed(world: World) -> None:
+    world.judge(SAMRAN, 1)
+    world.judge(SAMRAN, 0)
+    assert alarms(world.facts()) == ()
+
+
+def test_repeats_of_a_notice_are_one_row_with_a_count(world: World) -> None:
+    world.notice()
+    world.now_us += MINUTE_US
+    world.notice()
+    (row,) = alarms(world.facts())
+    assert (row.count, row.is_notice, row.level, row.station) == (2, True, -1, "WL-01")
+
+
+def test_the_cards_name_the_highest_and_the_silent(world: World) -> None:
+    world.all_speak()
+    world.put("WL-02/stage_m", [4.18], ago_us=-1)
+    world.now_us += 7 * MINUTE_US
+    world.put("WL-02/stage_m", [4.18])
+    world.put("RF-01/rain_mm", [96.5])
+    world.put("AQ-02/pm2_5_ug_m3", [41.25])
+    facts = world.facts()
+    water, rain, dust, stations = kpis(facts, observe(facts))
+    assert (water.value, water.level, water.tag) == ("+0.18", 3, "วิกฤต")
+    assert (rain.value, rain.tag, rain.note) == ("96.5", "ฝนหนักมาก", "อบต.โพนยาง")
+    assert (dust.value, dust.tag) == ("41.2", "")
+    assert (stations.value, stations.unit, stations.level, stations.tag) == ("5", "/ 8 สถานี", -1, "ขัดข้อง")
+    assert stations.note.startswith("WL-03 ขาดการติดต่อ 7 นาที")
+
+
+def test_nothing_known_is_a_dash_and_not_a_zero(world: World) -> None:
+    facts = world.facts()
+    cards = kpis(facts, observe(facts))
+    assert [c.value for c in cards] == ["–", "–", "–", "0"]
+    assert [c.level for c in cards[:3]] == [-2, -2, -2]
+
+
+def test_the_delivery_card_counts_the_open_story(world: World) -> None:
+    world.ledger.put_addresses(
+        [
+            Address(
+                id=f"a{i}",
+                kind=world.kind,
+                recipient=f"r{i}",
+                area="33160801",
+                channel="preview",
+                target=f"08{i}5551234",
+            )
+            for i in range(3)
+        ]
+    )
+    world.judge(SAMRAN, 2)
+    world.publish(SAMRAN, 2)
+    assert delivery(world.facts()) is None
+    while world.ledger.expand(limit=100):
+        pass
+    card = delivery(world.facts())
+    assert card is not None
+    assert (card.total, card.accepted, card.sending, card.failed, card.level) == (3, 0, 3, 0, 2)
+    assert card.by_channel == (("จอตัวอย่าง", 0),)
+
+
+def test_the_panel_follows_the_most_pressing_alarm(world: World) -> None:
+    world.all_speak()
+    world.judge(SAMRAN, 3, used=[grounds(world)])
+    view = overview(world)
+    assert view.panel is not None
+    assert view.panel.station == "WL-01"
+
+
+def test_a_viewer_is_offered_no_button() -> None:
+    view = user(Actor(account="v", role=Role.VIEWER), "token")
+    assert (view.may_acknowledge, view.may_release) == (False, False)
+
+
+def test_every_icon_is_in_the_sprite(world: World) -> None:
+    world.judge(SAMRAN, 2)
+    world.judge("WL-03", 1, hazard="station")
+    for code in ("suspect_extreme", "late_extreme", "not_judged", "rule_failed", "not_listening"):
+        world.notice(code=code)
+    view = overview(world)
+    used = {k.icon for k in view.kpis} | {row.icon for row in view.alarms} | {p.glyph for p in view.pins}
+    assert used <= sample()[3].icons
