@@ -209,7 +209,7 @@ class FanOut:
     kind: Kind
     purpose: Purpose
     level: int
-    """Public level told; for an all-clear the highest one that had been released."""
+    """Public level told; 0 for an all-clear, which therefore never goes before a warning."""
     areas: tuple[str, ...]
     """The area and all below it; ALL_CLEAR goes instead to whoever got an alert of this episode."""
     channels: tuple[str, ...]

@@ -43,7 +43,7 @@ def _fan_out(
     registry: Registry,
     routes: Routes,
 ) -> FanOut:
-    route = routes.find(event.hazard, level)
+    route = routes.find(event.hazard, level)  # an all-clear leaves by the channels of the warning it ends
     assert route is not None, f"{event.hazard} level {level} went public without a route"
     areas = registry.descendants(event.area)
     expires_us = now_us + route.expires_s * SECOND_US
@@ -68,7 +68,7 @@ def _fan_out(
         version=event.version,
         kind=event.kind,
         purpose=purpose,
-        level=level,
+        level=event.to_level,
         areas=areas,
         channels=route.channels,
         text=text.alert(facts) if purpose is Purpose.ALERT else text.all_clear(facts),

@@ -100,6 +100,7 @@ def test_stepping_down_is_silent_until_the_end_which_is_told_once() -> None:
     )
     assert [f.purpose for f in made] == [Purpose.ALERT, Purpose.ALL_CLEAR]
     assert "ยุติ" in made[-1].text
+    assert [f.level for f in made] == [3, 0], "an all-clear never goes before a warning"
 
 
 def test_a_person_who_releases_later_still_tells_the_reading() -> None:

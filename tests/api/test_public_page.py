@@ -167,6 +167,12 @@ def test_the_river_says_how_far_the_bank_is(world: World) -> None:
     assert over.fill == pytest.approx(1.045)
 
 
+def test_the_river_nearest_its_bank_comes_first(world: World) -> None:
+    world.put("WL-01/stage_m", [2.0])
+    world.put("WL-02/stage_m", [4.18])
+    assert [r.gap_cm for r in page(world).rivers] == [-18, 250, None, None]
+
+
 def test_a_doubted_reading_is_not_shown_to_residents(world: World) -> None:
     world.put("WL-01/stage_m", [2.0], ago_us=4 * MINUTE_US)
     world.put("WL-01/stage_m", [6.9], flag=Flag.SUSPECT)

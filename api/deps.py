@@ -1,0 +1,139 @@
+"""What the web needs of the rest, as one value; whoever builds the process fills it in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from alerts.desk import Desk
+from alerts.episode import Kind
+from alerts.ledger import AlertReader, PreviewMessage
+from alerts.people import Accounts
+from alerts.rules import RuleSet
+from sensors.stations import Registry
+from sensors.store import SeriesReader
+
+
+class Renderer(Protocol):
+    """Turns a view into a page."""
+
+    def render(self, template: str, **values: object) -> str:
+        """Render one template."""
+
+
+class QuarantineRow(Protocol):
+    """One refused payload."""
+
+    @property
+    def id(self) -> int:
+        """Rising."""
+
+    @property
+    def at_us(self) -> int:
+        """Arrival, microseconds UTC."""
+
+    @property
+    def reason(self) -> str:
+        """From the list of docs/wire.md."""
+
+    @property
+    def detail(self) -> str:
+        """A sentence for the person who must mend it."""
+
+    @property
+    def topic(self) -> str:
+        """As sent."""
+
+    @property
+    def client(self) -> str:
+        """MQTT client id."""
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the payload; empty where it was not read."""
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes: only for whoever may inspect."""
+
+
+class QuarantineReader(Protocol):
+    """What screens need of the refused payloads."""
+
+    def list(self, limit: int, before_id: int | None = None) -> Sequence[QuarantineRow]:
+        """Newest first; with `before_id`, those older than it."""
+
+    def count_by_reason(self) -> Mapping[str, int]:
+        """How many were ever refused."""
+
+
+class PublicReader(AlertReader, Protocol):
+    """The record as the screens read it, with the preview phone."""
+
+    def preview_messages(self, kind: Kind, *, limit: int = 50) -> list[PreviewMessage]:
+        """Newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Seconds from a device's publish to the decision, as a cumulative histogram."""
+
+    buckets: Sequence[tuple[float, int]]
+    """(upper bound in s, how many took at most that), rising; without the last, infinite one."""
+    sum_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """What the worker last said of itself."""
+
+    alive: bool
+    """Whether its heartbeat is fresh."""
+    ready: bool
+    """Whether it stores and judges now."""
+    reason: str
+    """Why it is not ready; empty when it is."""
+    heartbeat_age_s: float
+    stored_seq: int
+    judged_seq: int
+    readings: Mapping[str, int] = field(default_factory=dict)
+    """How many, by state: stored, repeat, conflict."""
+    quarantined: int = 0
+    latency: Latency | None = None
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+    """Processor seconds by process."""
+    connections: int = 0
+    device_status: Mapping[str, str] = field(default_factory=dict)
+    """Station -> online or offline, as birth and last will said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """Everything `create_app` needs. Readers may block: the app calls them in threads."""
+
+    registry: Registry
+    rules: RuleSet
+    reader: SeriesReader
+    ledger: PublicReader
+    desk: Desk
+    accounts: Accounts
+    quarantine: QuarantineReader
+    worker: Callable[[], WorkerStatus]
+    kind: Kind
+    speed: float
+    """Of the judgement clock; 1 when real."""
+    now_us: Callable[[], int]
+    """The judgement clock, microseconds UTC."""
+    real_us: Callable[[], int]
+    """Real time, microseconds UTC: sessions, links and limits use it."""
+    pages: Renderer
+    static_dir: Path
+    map_file: Path
+    """GeoJSON under the stations, served as /map.geojson."""
+    public_url: str
+    """As people type it; cookies are marked Secure when it is https."""

@@ -1,0 +1,60 @@
+"""OpenMetrics 1.0 text. The names are a contract (design section 7)."""
+
+from collections.abc import Iterator, Mapping
+
+from alerts.ledger import DeliveryState
+from api.deps import Latency, WorkerStatus
+
+CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def exposition(status: WorkerStatus, deliveries: Mapping[tuple[str, DeliveryState], int], *, clients: int) -> str:
+    """Everything there is to count, ready to be scraped."""
+    return "\n".join([*_families(status, deliveries, clients), "# EOF", ""])
+
+
+def _families(status: WorkerStatus, deliveries: Mapping[tuple[str, DeliveryState], int], clients: int) -> Iterator[str]:
+    yield from _head("takean_readings", "counter", "Readings by what became of them.")
+    readings = dict.fromkeys(("stored", "repeat", "conflict"), 0) | dict(status.readings)
+    for state, n in (readings | {"quarantined": status.quarantined}).items():
+        yield f'takean_readings_total{{state="{_escaped(state)}"}} {n}'
+    yield from _gauge("takean_stored_seq", "Arrival number of the newest stored reading.", status.stored_seq)
+    yield from _gauge("takean_judged_seq", "Arrival number up to which everything is judged.", status.judged_seq)
+    if status.latency is not None:
+        yield from _latency(status.latency)
+    yield from _head("takean_deliveries", "gauge", "Deliveries by state.")
+    for state in DeliveryState:
+        n = sum(count for (_, held), count in deliveries.items() if held is state)
+        yield f'takean_deliveries{{state="{state}"}} {n}'
+    yield from _head("takean_cpu_seconds", "counter", "Processor time by process.", unit="seconds")
+    for process, seconds in sorted(status.cpu_s.items()):
+        yield f'takean_cpu_seconds_total{{process="{_escaped(process)}"}} {float(seconds)!r}'
+    yield from _gauge("takean_connections", "Devices connected now.", status.connections)
+    yield from _gauge("takean_live_clients", "Browsers with a live page.", clients)
+    yield from _gauge("takean_ready", "Whether this box is able to warn.", int(status.alive and status.ready))
+
+
+def _latency(latency: Latency) -> Iterator[str]:
+    name = "takean_publish_to_decision_seconds"
+    yield from _head(name, "histogram", "From a device's publish to the decision.", unit="seconds")
+    for bound, n in latency.buckets:
+        yield f'{name}_bucket{{le="{float(bound)!r}"}} {n}'
+    yield f'{name}_bucket{{le="+Inf"}} {latency.count}'
+    yield f"{name}_sum {float(latency.sum_s)!r}"
+    yield f"{name}_count {latency.count}"
+
+
+def _head(name: str, type: str, help: str, *, unit: str = "") -> Iterator[str]:
+    yield f"# TYPE {name} {type}"
+    if unit:
+        yield f"# UNIT {name} {unit}"
+    yield f"# HELP {name} {help}"
+
+
+def _gauge(name: str, help: str, value: int) -> Iterator[str]:
+    yield from _head(name, "gauge", help)
+    yield f"{name} {value}"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,42 @@
+"""For machines that watch this one."""
+
+import anyio.to_thread
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from api.metrics import CONTENT_TYPE, exposition
+from api.web import Web
+
+
+def router(web: Web) -> APIRouter:
+    """`/healthz`, `/readyz`, `/metrics`."""
+    api = APIRouter(include_in_schema=False)
+    deps = web.deps
+
+    @api.get("/healthz")
+    async def alive() -> Response:
+        return JSONResponse({"status": "alive"})
+
+    @api.get("/readyz")
+    async def ready() -> Response:
+        """Whether this box is able to warn."""
+        status = await anyio.to_thread.run_sync(deps.worker)
+        reasons = [] if status.alive else [f"the worker's heartbeat is {status.heartbeat_age_s:.0f} s old"]
+        if not status.ready:
+            reasons.append(status.reason or "the worker is not ready")
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "heartbeat_age_s": round(status.heartbeat_age_s, 3),
+            "stored_seq": status.stored_seq,
+            "judged_seq": status.judged_seq,
+        }
+        return JSONResponse(body, 503 if reasons else 200)
+
+    @api.get("/metrics")
+    async def metrics() -> Response:
+        status = await anyio.to_thread.run_sync(deps.worker)
+        deliveries = await anyio.to_thread.run_sync(deps.ledger.delivery_counts, deps.kind)
+        return Response(exposition(status, deliveries, clients=web.hub.clients), media_type=CONTENT_TYPE)
+
+    return api

@@ -1,0 +1,316 @@
+"""The officers' overview."""
+
+import math
+from collections.abc import Sequence
+
+from alerts.episode import Episode, Level, Notice
+from alerts.ledger import DeliveryState
+from alerts.people import ROLE_THAI, Actor, Permission
+from alerts.route import Release
+from alerts.words import HAZARD_WORDS, duration, thai_clock
+from api.screens.facts import Facts, worst_first
+from api.screens.stations import Observed, panel, pin, trend_text
+from api.screens.words import FAULT, NO_VALUE, UNHEARD, level_word, moment, number, rain_word, signed
+from api.views import AlarmRow, ConsoleView, DeliveryKpi, IncidentView, Kpi, User, World
+from sensors.stations import Registry
+
+STATION = "station"
+"""Hazard of the stories about silent stations; its area is the station."""
+
+CHANNEL_WORDS = {"preview": "จอตัวอย่าง", "line": "LINE", "sms": "SMS"}
+HAZARD_ICONS = {"flood": "waves", STATION: "wifi-off"}
+NOTICE_ICONS = {"suspect_extreme": "triangle-alert", "late_extreme": "triangle-alert", "not_listening": "unplug"}
+
+ALARM_ROWS_MAX = 200
+
+
+def world(facts: Facts) -> World:
+    """What stands on every page."""
+    place = facts.registry.place
+    return World(
+        kind=facts.kind,
+        speed=facts.speed,
+        now=moment(facts.now_us, facts.now_us),
+        place=place.name,
+        place_long=place.long,
+        place_en=place.english,
+        judging=facts.judging,
+    )
+
+
+def user(actor: Actor, csrf: str) -> User:
+    """Whoever is signed in, with what the buttons may offer."""
+    return User(
+        name=actor.account,
+        role_thai=ROLE_THAI[actor.role],
+        csrf=csrf,
+        may_acknowledge=actor.may(Permission.ACKNOWLEDGE),
+        may_release=actor.may(Permission.RELEASE),
+    )
+
+
+def place_name(registry: Registry, area: str) -> str:
+    """Name of an area, or of a station where a story is about one."""
+    if area in registry.areas:
+        return registry.areas[area].name
+    station = registry.stations.get(area)
+    return f"{station.id} {station.name}" if station else area
+
+
+def dangers(facts: Facts) -> list[Episode]:
+    """Open stories about people's danger, worst first; silent stations are not among them."""
+    return sorted((e for e in facts.episodes if e.hazard != STATION), key=worst_first)
+
+
+def incident(facts: Facts) -> IncidentView | None:
+    """The worst open story, with what an officer may do about it."""
+    stories = dangers(facts)
+    if not stories:
+        return None
+    worst = stories[0]
+    can_request = worst.judged_level if worst.judged_level > worst.public_level else 0
+    route = facts.routes.find(worst.hazard, worst.requested_level or can_request)
+    return IncidentView(
+        episode=worst.id,
+        version=worst.version,
+        judged_level=worst.judged_level,
+        judged_word=level_word(worst.judged_level),
+        public_level=worst.public_level,
+        public_word=level_word(worst.public_level),
+        known=worst.known,
+        title=f"{HAZARD_WORDS.get(worst.hazard, worst.hazard)} · {place_name(facts.registry, worst.area)}",
+        opened=moment(worst.opened_us, facts.now_us),
+        running=duration(facts.now_us - worst.opened_us),
+        others=len(stories) - 1,
+        can_request=can_request if route else 0,
+        requested_level=worst.requested_level,
+        requested_by=worst.requested_by,
+        # What two have released, one may step up (alerts.lifecycle.release).
+        needs_two=route is not None and route.release is Release.TWO and worst.public_level < Level.WARNING,
+        # A person may overrule the evidence, but then one step at a time.
+        can_lower=min(worst.judged_level, worst.public_level - 1) if worst.public_level else -1,
+    )
+
+
+def kpis(facts: Facts, everyone: Sequence[Observed]) -> tuple[Kpi, ...]:
+    """The row of cards, without the delivery card."""
+    return (_water(everyone), _rain(everyone), _dust(everyone), _reporting(facts, everyone))
+
+
+def _unknown(key: str, icon: str, label: str, unit: str) -> Kpi:
+    return Kpi(
+        key=key, icon=icon, label=label, value=NO_VALUE, unit=unit, level=UNHEARD, tag=level_word(UNHEARD), note=""
+    )
+
+
+def _water(everyone: Sequence[Observed]) -> Kpi:
+    label, unit = "ระดับน้ำเทียบตลิ่ง (สูงสุด)", "ม."
+    candidates = [o for o in everyone if o.current and not math.isnan(o.gap_m)]
+    if not candidates:
+        return _unknown("water", "waves", label, unit)
+    top = max(candidates, key=lambda o: o.gap_m)
+    return Kpi(
+        key="water",
+        icon="waves",
+        label=label,
+        value=signed(top.gap_m),
+        unit="ม. เหนือตลิ่ง" if round(top.gap_m, 2) > 0 else "ม. ถึงตลิ่ง",
+        level=top.level,
+        tag=top.word,
+        note=" ".join(t for t in (top.station.name, trend_text(top)) if t),
+    )
+
+
+def _rain(everyone: Sequence[Observed]) -> Kpi:
+    label, unit = "ฝนสะสม 24 ชม. ล่าสุด (สูงสุด)", "มม."
+    candidates = [o for o in everyone if o.current and o.quantity == "rain_mm"]
+    if not candidates:
+        return _unknown("rain", "cloud-rain", label, unit)
+    top = max(candidates, key=lambda o: o.value)
+    return Kpi(
+        key="rain",
+        icon="cloud-rain",
+        label=label,
+        value=number(top.value, 1),
+        unit=unit,
+        level=top.level,
+        tag=rain_word(top.value, complete=top.complete),
+        note=top.station.name if top.complete else f"{top.station.name} · ข้อมูลไม่ครบ 24 ชม.",
+    )
+
+
+def _dust(everyone: Sequence[Observed]) -> Kpi:
+    label, unit = "PM2.5 ล่าสุด (สูงสุด)", "มคก./ลบ.ม."
+    candidates = [o for o in everyone if o.current and o.quantity == "pm2_5_ug_m3"]
+    if not candidates:
+        return _unknown("dust", "wind", label, unit)
+    top = max(candidates, key=lambda o: o.value)
+    # No word of the air-quality index: it is defined on 24-hour averages, and this is one reading.
+    return Kpi(
+        key="dust",
+        icon="wind",
+        label=label,
+        value=number(top.value, 1),
+        unit=unit,
+        level=top.level,
+        tag="",
+        note=top.station.name,
+    )
+
+
+def _reporting(facts: Facts, everyone: Sequence[Observed]) -> Kpi:
+    speaking = sum(o.heard_us > 0 and not o.silent for o in everyone)
+    faults = [o for o in everyone if o.level < 0]
+    note = "ทุกสถานีส่งข้อมูล"
+    if faults:
+        first = faults[0]
+        word = "ยังไม่เคยส่งข้อมูล" if first.level == UNHEARD else first.word
+        age = f" {duration(facts.now_us - first.heard_us)}" if first.silent else ""
+        more = f" และอีก {len(faults) - 1}" if len(faults) > 1 else ""
+        note = f"{first.station.id} {word}{age}{more}"
+    return Kpi(
+        key="stations",
+        icon="radio-tower",
+        label="สถานีที่ส่งข้อมูล",
+        value=str(speaking),
+        unit=f"/ {len(everyone)} สถานี",
+        level=FAULT if faults else 0,
+        tag="ขัดข้อง" if faults else "",
+        note=note,
+    )
+
+
+def delivery(facts: Facts) -> DeliveryKpi | None:
+    """How the newest message travels; None when nothing was sent."""
+    counts, story = facts.deliveries, facts.told
+    if story is None or not counts:
+        return None
+
+    def total(*states: DeliveryState) -> int:
+        return sum(n for (_, state), n in counts.items() if state in states)
+
+    accepted = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
+    channels = sorted({channel for channel, _ in counts})
+    return DeliveryKpi(
+        total=total(*DeliveryState),
+        accepted=total(*accepted),
+        sending=total(DeliveryState.QUEUED, DeliveryState.SENDING),
+        failed=total(DeliveryState.FAILED, DeliveryState.EXPIRED),
+        by_channel=tuple(
+            (CHANNEL_WORDS.get(c, c), sum(counts.get((c, state), 0) for state in accepted)) for c in channels
+        ),
+        level=story.public_level,
+    )
+
+
+def alarms(facts: Facts) -> tuple[AlarmRow, ...]:
+    """Everything open: unacknowledged first, then level, then newest."""
+    rows = [_episode_row(facts, e) for e in facts.episodes] + [_notice_row(facts, n) for n in facts.notices]
+    rows.sort(key=lambda r: (bool(r[0].acknowledged_by), -r[0].level, -r[1]))
+    return tuple(row for row, _ in rows[:ALARM_ROWS_MAX])
+
+
+def unacknowledged(rows: Sequence[AlarmRow]) -> int:
+    """How many rows somebody still has to look at."""
+    return sum(not row.acknowledged_by for row in rows)
+
+
+def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
+    """One story; the number is the time it is sorted by."""
+    fault = episode.hazard == STATION
+    seen = not episode.unacknowledged
+    state = "acknowledged" if seen else "returned" if episode.judged_level == 0 else "unacknowledged"
+    what, station = _grounds(facts, episode)
+    return AlarmRow(
+        id=episode.id,
+        is_notice=False,
+        level=FAULT if fault else episode.judged_level,
+        level_word=level_word(FAULT if fault else episode.judged_level),
+        state=state,
+        icon=HAZARD_ICONS.get(episode.hazard, "triangle-alert"),
+        place=place_name(facts.registry, episode.area),
+        what=what,
+        at=moment(episode.since_us, facts.now_us),
+        count=1,
+        known=episode.known,
+        acknowledged_by=(episode.seen_by or "–") if seen else "",
+        acknowledged_at=thai_clock(episode.seen_us) if seen and episode.seen_us is not None else "",
+        public_level=episode.public_level,
+        version=episode.version,
+        station=station,
+    ), episode.since_us
+
+
+def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
+    """What the story rests on, in words, and the station to show."""
+    if episode.hazard == STATION:
+        station = episode.area if episode.area in facts.registry.stations else ""
+        if episode.judged_level == 0:
+            return "กลับมาส่งข้อมูลแล้ว", station
+        return f"ไม่มีข้อมูลมา {duration(facts.now_us - episode.since_us)}", station
+    event = facts.grounds.get(episode.id)
+    if event is None or not event.used:
+        return HAZARD_WORDS.get(episode.hazard, episode.hazard), ""
+    used = max(event.used, key=lambda u: (u.truth, u.threshold))
+    owner, _, name = used.series.partition("/")
+    held = facts.registry.stations.get(owner)
+    where = held.name if held else owner
+    if held is not None and held.banks is not None and name.startswith("stage_m"):
+        gap = used.value - held.banks.lower_m
+        side = "สูงกว่าตลิ่ง" if round(gap, 2) > 0 else "ต่ำกว่าตลิ่ง"
+        return f"{where}: น้ำ{side} {signed(gap)} ม. · เกณฑ์ {used.threshold:.2f} ม.", held.id
+    return f"{where}: {used.value:.2f} · เกณฑ์ {used.threshold:.2f}", held.id if held else ""
+
+
+def _notice_row(facts: Facts, notice: Notice) -> tuple[AlarmRow, int]:
+    owner = notice.subject.partition("/")[0]
+    station = owner if owner in facts.registry.stations else ""
+    return AlarmRow(
+        id=str(notice.id),
+        is_notice=True,
+        level=FAULT,
+        level_word="ขัดข้อง",
+        state="unacknowledged" if notice.acknowledged_us is None else "acknowledged",
+        icon=NOTICE_ICONS.get(notice.code, "circle-question-mark"),
+        place=place_name(facts.registry, owner),
+        what=notice.text,
+        at=moment(notice.at_us, facts.now_us),
+        count=notice.count,
+        known=True,
+        acknowledged_by=notice.acknowledged_by,
+        acknowledged_at=thai_clock(notice.acknowledged_us) if notice.acknowledged_us is not None else "",
+        public_level=0,
+        version=0,
+        station=station,
+    ), notice.at_us
+
+
+def console(
+    facts: Facts, everyone: Sequence[Observed], *, viewer: User, station: str = "", map_url: str = ""
+) -> ConsoleView:
+    """The whole overview; `station` is the one in the panel, else the first of the most pressing alarm."""
+    rows = alarms(facts)
+    chosen = (
+        station or next((row.station for row in rows if row.station), "") or next(iter(facts.registry.stations), "")
+    )
+    return ConsoleView(
+        world=world(facts),
+        user=viewer,
+        incident=incident(facts),
+        kpis=kpis(facts, everyone),
+        delivery=delivery(facts),
+        alarms=rows,
+        unacknowledged=unacknowledged(rows),
+        pins=tuple(pin(facts, o) for o in everyone),
+        panel=panel(facts, everyone, chosen),
+        map_url=map_url,
+        bounds=bounds(facts.registry),
+    )
+
+
+def bounds(registry: Registry) -> tuple[float, float, float, float]:
+    """South, west, north, east around all stations, a tenth wider than they are."""
+    lats = [s.lat for s in registry.stations.values()] or [0.0]
+    lons = [s.lon for s in registry.stations.values()] or [0.0]
+    high, wide = max(0.01, max(lats) - min(lats)) / 10, max(0.01, max(lons) - min(lons)) / 10
+    return min(lats) - high, min(lons) - wide, max(lats) + high, max(lons) + wide

@@ -1,0 +1,118 @@
+"""Numbers and times in the words of the screens."""
+
+import math
+from datetime import UTC, datetime
+
+from alerts.episode import Level
+from alerts.words import (
+    BANGKOK,
+    LEVEL_ENGLISH,
+    LEVEL_WORDS,
+    SILENT_ENGLISH,
+    SILENT_WORD,
+    UNKNOWN_ENGLISH,
+    UNKNOWN_WORD,
+    duration,
+    thai_clock,
+    thai_date,
+)
+from api.screens.facts import HOUR_US, MINUTE_US
+from api.views import Moment
+
+MINUS = "\N{MINUS SIGN}"
+NO_VALUE = "–"
+
+FAULT = -1
+UNHEARD = -2
+
+UNIT_WORDS = {
+    "m": "ม.",
+    "mm": "มม.",
+    "ug/m3": "มคก./ลบ.ม.",
+    "Cel": "°C",
+    "%RH": "%",
+    "V": "V",
+}
+"""Canonical unit -> as people read it."""
+
+FLAG_WORDS = {1: "ดี", 2: "รอตรวจ", 3: "น่าสงสัย", 4: "ใช้ไม่ได้", 9: "ขาดหาย"}
+
+
+def moment(time_us: int, now_us: int, *, language: str = "th") -> Moment:
+    """A time for people. Whole minutes only, so that a page changes no more often than a reader could notice."""
+    whole = time_us - time_us % MINUTE_US
+    local = datetime.fromtimestamp(whole // 1_000_000, tz=UTC).astimezone(BANGKOK)
+    return Moment(
+        iso=local.isoformat(),
+        clock=thai_clock(whole),
+        date=thai_date(whole),
+        ago=ago(time_us, now_us, language=language),
+    )
+
+
+def ago(time_us: int, now_us: int, *, language: str = "th") -> str:
+    """`2 นาทีที่แล้ว`; what lies ahead of the clock is `เมื่อสักครู่`, the skew is judged elsewhere."""
+    age = (now_us - now_us % MINUTE_US) - (time_us - time_us % MINUTE_US)
+    if age < MINUTE_US:
+        return "just now" if language == "en" else "เมื่อสักครู่"
+    if language == "en":
+        hours, minutes = age // HOUR_US, age // MINUTE_US % 60
+        return (
+            " ".join(([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if minutes or not hours else [])) + " ago"
+        )
+    return f"{duration(age)}ที่แล้ว"
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """`−0.42`, `+0.18`, `0.00` with a true minus sign; NaN is a dash."""
+    if math.isnan(value):
+        return NO_VALUE
+    rounded = round(value, decimals)
+    if rounded == 0:
+        return f"{0:.{decimals}f}"
+    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.{decimals}f}"
+
+
+def number(value: float, decimals: int) -> str:
+    """`96.5`; negative with a true minus sign, NaN is a dash."""
+    if math.isnan(value):
+        return NO_VALUE
+    rounded = round(value, decimals)
+    return f"{MINUS if rounded < 0 else ''}{abs(rounded):.{decimals}f}"
+
+
+def level_word(level: int, *, language: str = "th") -> str:
+    """The word of a danger level, of a fault (-1) or of ignorance (-2)."""
+    english = language == "en"
+    if level == UNHEARD:
+        return UNKNOWN_ENGLISH if english else UNKNOWN_WORD
+    if level == FAULT:
+        return SILENT_ENGLISH if english else SILENT_WORD
+    return (LEVEL_ENGLISH if english else LEVEL_WORDS)[Level(level)]
+
+
+# Classes of the Thai Meteorological Department for 24 hours, mm; below 0.1 is a trace (its page DetailDailyRain). Its
+# day runs from 07:00 to 07:00; here the window is always the last 24 hours, and the cards say so.
+_RAIN = (
+    (90.1, "ฝนหนักมาก", "very heavy rain"),
+    (35.1, "ฝนหนัก", "heavy rain"),
+    (10.1, "ฝนปานกลาง", "moderate rain"),
+    (0.1, "ฝนเล็กน้อย", "light rain"),
+)
+
+
+def rain_word(total_mm: float, *, complete: bool, language: str = "th") -> str:
+    """Official word for a 24 h sum, to the tenth of a millimetre; empty where it may not be given.
+
+    An incomplete day may only grow, so the only class it can be given is the highest.
+    """
+    english = language == "en"
+    tenth = round(total_mm, 1)
+    if math.isnan(total_mm) or not (complete or tenth >= _RAIN[0][0]):
+        return ""
+    for least, thai, word in _RAIN:
+        if tenth >= least:
+            return word if english else thai
+    if total_mm > 0:
+        return "trace" if english else "ฝนวัดจำนวนไม่ได้"
+    return "no rain" if english else "ไม่มีฝน"
