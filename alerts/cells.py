@@ -16,7 +16,6 @@ from alerts.route import Routes
 from alerts.rules import RuleSet
 from sensors.batch import Float64, Int64, ReadingBatch
 from sensors.stations import SECOND_US, Registry
-from sensors.window import NEVER
 
 Key = tuple[str, str]
 """(area, hazard)"""
@@ -171,14 +170,12 @@ class Cells:
         young, level = known(ladders, now_us, self.rules.ladders), ladders.level()
         found = []
         for key, rungs in self.ladders_of.items():
-            newest = int(ladders.last_us[rungs].max())
             status = AreaStatus(
                 kind=self.kind,
                 area=key[0],
                 hazard=key[1],
                 level=int(level[rungs].max()),
                 known=bool(young[rungs].any()),
-                newest_us=0 if newest == NEVER else newest,
                 since_us=now_us,
             )
             old = there.get(key)

@@ -183,8 +183,6 @@ class AreaStatus:
     level: int
     """Judged level."""
     known: bool
-    newest_us: int
-    """Event time of the newest usable reading of its level rules; 0 when never heard."""
     since_us: int
     """When level or known last changed, by the judgement clock."""
 

@@ -34,7 +34,7 @@ _STEP_STORY = update(EPISODE).where(
     ),
 )
 _WRITE_EVENT = insert(EVENT)
-_SAID = ("level", "known", "newest_us", "since_us")
+_SAID = ("level", "known", "since_us")
 _NEW_STATUS = insert_into(STATUS)
 _WRITE_STATUS = _NEW_STATUS.on_conflict_do_update(
     index_elements=["kind", "area", "hazard"],

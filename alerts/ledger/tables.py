@@ -213,7 +213,6 @@ STATUS = Table(
     _one_of("kind", Kind),
     *_level("level"),
     Column("known", Boolean, nullable=False),
-    _us("newest_us"),
     _us("since_us"),
 )
 

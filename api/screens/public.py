@@ -52,15 +52,9 @@ def warnings(facts: Facts, scope: frozenset[str]) -> list[Episode]:
 
 
 def known_areas(facts: Facts, scope: frozenset[str]) -> frozenset[str]:
-    """Areas of which something is known now. A record that nobody keeps up, or that rests on old readings, is none."""
+    """Areas of which something is known now; a record that nobody keeps up says nothing."""
     return frozenset(
-        s.area
-        for s in facts.statuses
-        if s.known
-        and s.hazard != STATION
-        and s.area in scope
-        and facts.judging
-        and facts.now_us - s.newest_us <= RECENT_US
+        s.area for s in facts.statuses if s.known and s.hazard != STATION and s.area in scope and facts.judging
     )
 
 
@@ -74,11 +68,13 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
     known = known_areas(facts, scope)
     watched = {a for o in water if o.judged for a in o.station.areas if a in scope}
     in_force = warnings(facts, scope)
-    level = in_force[0].public_level if in_force else QUIET if known else UNSEEN
-    text = PUBLIC[level, reader.language]
-    headline, sentence, detail = text.headline, text.sentence, text.detail
     data_us = max((o.time_us or o.heard_us for o in water or there), default=0)
     staleness = _staleness(facts, data_us)
+    # Nothing announced is calm only where something is known and recent: silence is not safety.
+    calm = bool(known) and staleness in ("fresh", "old")
+    level = in_force[0].public_level if in_force else QUIET if calm else UNSEEN
+    text = PUBLIC[level, reader.language]
+    headline, sentence, detail = text.headline, text.sentence, text.detail
     unseen = [registry.areas[a] for a in sorted(watched - known)]
     word = level_word(level, language=reader.language)
     if level == UNSEEN and not watched:

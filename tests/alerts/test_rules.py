@@ -55,7 +55,7 @@ def test_a_station_without_banks_gets_no_rule_in_fractions_of_them() -> None:
 
 def test_all_mistakes_are_named_at_once() -> None:
     reg = registry(station("A"), station("N", bank_m=None))
-    wrong = [
+    wrong: list[rules.Rule] = [
         level_rule(1, 2.0, leave=2.0),
         level_rule(4, 5.0, id="no such level"),
         level_rule(3, 9.0, id="of nothing", quantity="stage_ft"),

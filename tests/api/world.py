@@ -166,7 +166,6 @@ class World:
             hazard=hazard,
             level=level,
             known=known,
-            newest_us=self.now_us,
             since_us=self.now_us,
         )
         self.ledger.record(Record(kind=self.kind, statuses=[status]))

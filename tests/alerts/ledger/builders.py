@@ -108,7 +108,7 @@ def people(
 
 def status(*, level: int = 1, kind: Kind = Kind.EXERCISE, area: str = "33160801") -> AreaStatus:
     """What is known of an area."""
-    return AreaStatus(kind=kind, area=area, hazard="flood", level=level, known=True, newest_us=T0_US, since_us=T0_US)
+    return AreaStatus(kind=kind, area=area, hazard="flood", level=level, known=True, since_us=T0_US)
 
 
 def notice(

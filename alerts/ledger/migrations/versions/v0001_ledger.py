@@ -164,7 +164,6 @@ def upgrade() -> None:
         sa.CheckConstraint(KIND, name="kind"),
         *_level("level"),
         sa.Column("known", sa.Boolean, nullable=False),
-        _us("newest_us"),
         _us("since_us"),
     )
     op.create_table(
