@@ -70,13 +70,13 @@ def publish(
     """
     if not 1 <= window <= PACKET_IDS:
         raise ValueError(f"window is {window}, but must be 1 to {PACKET_IDS}")
-    sender = _Sender(_text(topic), enumerate(payloads), window, Report())
+    sender = _Sender(text(topic), enumerate(payloads), window, Report())
     begin = time.perf_counter()
     failures = 0
     while failures < attempts:
         acked = len(sender.report.acked)
         try:
-            with _connect(host, port, station, password, timeout_s) as connection:
+            with connect(host, port, station, password, timeout_s) as connection:
                 sender.report.connections += 1
                 if sender.run(connection):
                     break
@@ -154,16 +154,17 @@ class _Sender:
 
     def _packet(self, packet_id: int, payload: bytes, *, dup: bool) -> bytes:
         body = self.topic + struct.pack(">H", packet_id) + payload
-        return _packet(0x3A if dup else 0x32, body)
+        return packet(0x3A if dup else 0x32, body)
 
 
-def _connect(host: str, port: int, station: str, password: str, timeout_s: float) -> socket.socket:
+def connect(host: str, port: int, station: str, password: str, timeout_s: float) -> socket.socket:
+    """A connection that the server has let in."""
     connection = socket.create_connection((host, port), timeout=timeout_s)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client_id = f"load-{station}-{os.getpid()}"
-        fields = b"".join(map(_text, (client_id, station, password)))
-        connection.sendall(_packet(0x10, b"\0\4MQTT\4\xc2" + struct.pack(">H", 600) + fields))
+        fields = b"".join(map(text, (client_id, station, password)))
+        connection.sendall(packet(0x10, b"\0\4MQTT\4\xc2" + struct.pack(">H", 600) + fields))
         answer = b""
         while len(answer) < 4:
             data = connection.recv(4 - len(answer))
@@ -178,12 +179,14 @@ def _connect(host: str, port: int, station: str, password: str, timeout_s: float
     return connection
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """A string as MQTT writes it."""
     data = value.encode()
     return struct.pack(">H", len(data)) + data
 
 
-def _packet(head: int, body: bytes) -> bytes:
+def packet(head: int, body: bytes) -> bytes:
+    """A packet: first byte, remaining length, body."""
     out, length = bytearray([head]), len(body)
     while length > 127:
         out.append(length & 127 | 128)

@@ -90,7 +90,7 @@ def demo_command(
         end=end,
     )
     stop = _stop_on_signals()
-    with demo.running(options) as (platform, links, scene):
+    with demo.running(options) as (platform, links, playing):
         out.print("[bold]ตะเคียน · Takean[/bold]  การซ้อม ไม่ใช่เหตุจริง · an exercise, nothing here is real")
         out.print(f"  public page     {platform.url}/")
         out.print(f"  officer console {platform.url}/console")
@@ -101,8 +101,12 @@ def demo_command(
         for name, link in links.items():
             out.print(f"  {name}: set a password and sign in at", soft_wrap=True)
             out.print(f"    {link}", soft_wrap=True)
-        out.print(f"  the clock runs x{scene.speed:g}; Ctrl-C ends the demonstration")
+        out.print(f"  the clock runs x{playing.clock.speed:g}; Ctrl-C ends the demonstration")
+        over = False
         while not stop.wait(1.0):
+            if not over and playing.clock.now_us() > playing.end_us:
+                over = True
+                out.print("  the devices have played to their end and fall silent now; the pages stay until Ctrl-C")
             status = platform.worker.status()
             if not status.alive:
                 err.print(f"[red]the worker died:[/red] {status.reason}")

@@ -11,7 +11,7 @@ import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -86,7 +86,11 @@ class Scene:
     devices: tuple[Device, ...]
     truth: Truth
     start_us: int
+    end_us: int
+    """When the devices stop: the end of the recording, or of the weather that was made."""
     speed: float
+    map_file: Path | None
+    """None: no land is drawn under the stations."""
     phones: Sequence[str]
     """Areas in which a preview phone lives."""
 
@@ -104,7 +108,9 @@ def storm(options: Options, *, now_us: int) -> Scene:
         devices=devices_of.install(sites, set_us=now_us, seed=options.seed),
         truth=truth,
         start_us=now_us,
+        end_us=truth.end_us,
         speed=options.speed or STORM_SPEED,
+        map_file=MAP,
         phones=("33160801", "33160805"),
     )
 
@@ -128,9 +134,10 @@ def replay(options: Options) -> Scene:
         truth = recording(options.record, station=station, column=options.value)
     except ValueError as error:
         raise ConfigError([str(error)]) from error
-    course = truth.course(station, options.value)
+    course = next(iter(truth.courses.values()))
     start_us, end_us = _window(options, course.time_us, course.value)
     cadence_s = float(np.median(np.diff(course.time_us))) / SECOND_US
+    truth = _until(truth, end_us)
     registry = stations.build(
         place=Place(name="การเล่นย้อนข้อมูล", long=options.record.name, english="Replay", phone="1784"),
         areas=[Area(id="replay", name="พื้นที่ของข้อมูลที่บันทึกไว้", english="Area of the recording")],
@@ -169,14 +176,24 @@ def replay(options: Options) -> Scene:
         ),
         truth=truth,
         start_us=start_us,
+        end_us=end_us,
+        map_file=None,
         speed=options.speed or max(1.0, (end_us - start_us) / SECOND_US / (RECORD_MINUTES * 60.0)),
         phones=("replay",),
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playing:
+    """The simulated world as it runs."""
+
+    clock: clock.Clock
+    end_us: int
+
+
 @contextmanager
-def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Scene]]:
-    """The platform with its devices, until the block is left: (platform, one-time link of each officer, scene).
+def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Playing]]:
+    """The platform with its devices, until the block is left: (platform, one-time link of each officer, what plays).
 
     Raises
     ------
@@ -199,7 +216,7 @@ def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Sce
             clock=virtual,
             credentials=keys,
             state=state,
-            map_file=options.map_file or MAP,
+            map_file=options.map_file or scene.map_file or _no_land(state),
             mqtt=(options.host, _free(options.host, options.mqtt_port)),
             web=(options.host, _free(options.host, options.web_port)),
         )
@@ -219,7 +236,7 @@ def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Sce
         )
         links = _officers(platform)
         _start_devices(stack, platform, scene, secrets, virtual)
-        yield platform, links, scene
+        yield platform, links, Playing(clock=virtual, end_us=scene.end_us)
 
 
 def _start_devices(
@@ -309,6 +326,23 @@ def _window(options: Options, time_us: np.ndarray, value: np.ndarray) -> tuple[i
         have = f"{_shown(first)} to {_shown(last)}"
         raise ConfigError([f"--from {_shown(start_us)} --to {_shown(end_us)}: the recording holds {have}"])
     return start_us, end_us
+
+
+def _until(truth: Truth, end_us: int) -> Truth:
+    """The truth without what comes after `end_us`."""
+    return Truth(
+        courses={
+            where: replace(course, time_us=course.time_us[inside], value=course.value[inside])
+            for where, course in truth.courses.items()
+            for inside in [course.time_us <= end_us]
+        }
+    )
+
+
+def _no_land(state: Path) -> Path:
+    path = state / "map.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}', encoding="utf-8")
+    return path
 
 
 def _record_rules(options: Options, *, median: float, cadence_s: float) -> tuple[Rule, ...]:

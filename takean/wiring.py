@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -140,8 +140,9 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
             public_url=url,
         )
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on")
+    server = _WebServer(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"),
+        before_stop=app.state.hub.aclose,
     )
     thread = threading.Thread(target=_serve, args=(server, web_socket, failed), name="web", daemon=True)
     thread.start()
@@ -152,6 +153,18 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
 
     stack.callback(stop_web)
     return Platform(mqtt=mqtt, web=(web[0], web[1]), url=url, worker=worker, ledger=ledger, accounts=accounts)
+
+
+class _WebServer(uvicorn.Server):
+    """A server that ends its event streams before it waits for open answers."""
+
+    def __init__(self, config: uvicorn.Config, *, before_stop: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._before_stop = before_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._before_stop()
+        await super().shutdown(sockets)
 
 
 def _dispatch(stack: ExitStack, world: World, ledger: SqlLedger) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: tables with the command that made them; run by hand."""
