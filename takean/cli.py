@@ -69,12 +69,12 @@ def demo_command(
     verbose: Verbose = False,
 ) -> None:
     """Show a river rising, from simulated devices to a phone on screen. Ctrl-C ends it."""
-    from takean import demo  # noqa: PLC0415  (the simulator brings pandas, which no other command needs)
+    from takean import demo, scenes  # noqa: PLC0415  (the simulator brings pandas, which no other command needs)
 
     log.start(verbose=verbose)
     if release not in ("auto", "people"):
         raise typer.BadParameter("expected auto or people", param_hint="--release")
-    options = demo.Options(
+    options = scenes.Options(
         seed=seed,
         speed=speed,
         mqtt_port=mqtt_port,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
+from ingest.connection import Connection
 from ingest.endpoint import Endpoint, Limits
 from ingest.message import Message, Rejection
 from ingest.packets import Connack, ConnackCode, Connect, Packet, PacketReader, Publish, Will, encode
@@ -176,3 +177,24 @@ def data(payload: bytes, packet_id: int = 0, station: str = "WL-01", *, dup: boo
 def numbered(count: int, station: str = "WL-01") -> Iterator[Publish]:
     """Messages 1 to `count`, each with its number as packet id and payload."""
     return (data(b"%d" % number, number, station) for number in range(1, count + 1))
+
+
+def only(box: Box) -> Connection:
+    """The one connection that is open."""
+    (guest,) = box.endpoint.door.guests()
+    assert isinstance(guest, Connection)
+    return guest
+
+
+def narrow(box: Box) -> None:
+    """Let the kernel and the loop keep little of what the one peer does not take."""
+    done = threading.Event()
+
+    def act() -> None:
+        transport = only(box)._transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        transport.set_write_buffer_limits(high=8_192)
+        done.set()
+
+    box.loop.call_soon_threadsafe(act)
+    assert done.wait(10)

@@ -6,13 +6,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ingest import endpoint
 from ingest.message import Message
 from ingest.packets import Connect, Disconnect, Pingreq, Pingresp, Puback, Publish
-from tests.ingest.box import Box, Device, connect, data, numbered, until
+from tests.ingest.box import Box, Device, connect, data, narrow, numbered, only, until
 
 
 def test_a_message_arrives_with_its_topic_client_and_time(box: Box) -> None:
@@ -217,20 +215,11 @@ def test_a_full_inbox_holds_up_everyone_and_loses_nothing(make_box: Callable[...
 def test_a_device_that_does_not_take_its_answers_is_not_read(box: Box) -> None:
     with Device(box, receive_bytes=4_096) as device:
         device.send(Connect("gauge", user_name="WL-01", password=b"right")).receive()
-        narrowed = threading.Event()
-
-        def narrow() -> None:
-            for connection in box.endpoint._connections:
-                connection._transport.get_extra_info("socket").setsockopt(1, 7, 4_096)  # SOL_SOCKET, SO_SNDBUF
-                connection._transport.set_write_buffer_limits(high=8_192)
-            narrowed.set()
-
-        box.loop.call_soon_threadsafe(narrow)
-        assert narrowed.wait(10)
+        narrow(box)
         sender = threading.Thread(target=lambda: device.send(b"\xc0\0" * 100_000))
         sender.start()
         until(lambda: box.endpoint.counters.pauses)
-        written = max(connection._transport.get_write_buffer_size() for connection in list(box.endpoint._connections))
+        written = only(box)._transport.get_write_buffer_size()
         assert written <= 8_192 + 2
         assert device.receive(100_000) == [Pingresp()] * 100_000
         sender.join()
@@ -250,48 +239,6 @@ def test_a_busy_station_does_not_hold_up_a_quiet_one(make_box: Callable[..., Box
     served = [message.topic.split("/")[2] for message in box.messages]
     assert served.index("quiet") <= 10
     assert len(served) - served[::-1].index("quiet") <= 20
-
-
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(
-    st.lists(st.tuples(st.sampled_from("ABCDE"), st.integers(0, 3)), max_size=80),
-    st.integers(1, 12),
-)
-def test_the_inbox_serves_each_line_in_order_and_all_lines_in_turn(arrivals: list[tuple[str, int]], limit: int) -> None:
-    inbox = endpoint._Inbox()
-    for number, (station, _) in enumerate(arrivals):
-        message = Message(station, b"%d" % number, number, "")
-        inbox.put(station, endpoint._Arrival(message, None))  # type: ignore[arg-type]
-    waiting = {station for station, _ in arrivals}
-    taken: list[Message] = []
-    while inbox.size:
-        batch = [arrival.message for arrival in inbox.take(limit)]
-        assert 0 < len(batch) <= limit
-        served = {message.topic for message in batch}
-        assert len(served) == min(limit, len(waiting)) or len(batch) < limit or len(served) == len(waiting)
-        taken += batch
-        waiting = {message.topic for message in map(_message, _left(inbox))}
-    assert sorted(message.received_us for message in taken) == list(range(len(arrivals)))
-    for station in "ABCDE":
-        order = [message.received_us for message in taken if message.topic == station]
-        assert order == sorted(order)
-
-
-def test_small_batches_go_round_among_many_lines() -> None:
-    inbox = endpoint._Inbox()
-    for number in range(3):
-        for station in "ABCDE":
-            inbox.put(station, endpoint._Arrival(Message(station, b"", number, ""), None))  # type: ignore[arg-type]
-    served = [arrival.message.topic for _ in range(5) for arrival in inbox.take(2)]
-    assert sorted(served) == list("AABBCCDDEE")
-
-
-def _left(inbox: endpoint._Inbox) -> list[endpoint._Arrival]:
-    return [arrival for line in inbox._lines.values() for arrival in line]
-
-
-def _message(arrival: endpoint._Arrival) -> Message:
-    return arrival.message
 
 
 def test_stopping_finishes_and_acknowledges_what_was_taken_in(make_box: Callable[..., Box]) -> None:

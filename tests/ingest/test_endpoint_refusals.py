@@ -1,7 +1,6 @@
 """What is not taken: quarantine, then the connection closes."""
 
 import contextlib
-import logging
 import random
 from collections.abc import Callable
 
@@ -106,26 +105,71 @@ def test_the_largest_message_is_taken(box: Box) -> None:
     assert box.payloads == [largest]
 
 
-def test_qos_2_closes_the_connection(box: Box) -> None:
-    with connect(box) as device:
-        assert device.send(Publish(b"takean/v1/WL-01/data", b"x", 2, 1)).receive_all() == []
-    assert box.endpoint.counters.closed == {"qos_2": 1}
-    assert (box.messages, box.refusals) == ([], [])
+def test_qos_2_is_quarantined_and_closes_the_connection(box: Box) -> None:
+    with connect(box, client="gauge-1") as device:
+        assert device.send(data(b"a", 1), Publish(b"takean/v1/WL-01/data", b"x", 2, 2)).receive_all() == [Puback(1)]
+    ((message, rejection, unread_bytes),) = box.refusals
+    assert (message.topic, message.payload, message.client) == ("takean/v1/WL-01/data", b"x", "gauge-1")
+    assert (rejection.reason, unread_bytes) == (Reason.NOT_MQTT, None)
+    assert box.payloads == [b"a"]
+    assert box.endpoint.counters.closed == {"refused": 1}
 
 
 @pytest.mark.parametrize(
     "breach",
-    [b"\xf0\0", b"\x50\2\0\1", b"\x30\xff\xff\xff\xff\1", b"\x36\6\0\1a\0\1x", b"\x82\2\0\1", b"\xc1\0"],
+    [
+        b"\xf0\0",
+        b"\x50\2\0\1",
+        b"\x30\xff\xff\xff\xff\1",
+        b"\x36\6\0\1a\0\1x",
+        b"\x82\2\0\1",
+        b"\xc1\0",
+        b"\x10\x12\0\4MQTT\5\xc2\0\x3c\0\0\5gauge",
+    ],
 )
-def test_a_malformed_packet_closes_the_connection_and_says_whose_it_was(
-    box: Box, breach: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger="ingest.endpoint")
-    with connect(box) as device:
-        assert device.send(breach).receive_all() == []
+def test_a_malformed_packet_closes_the_connection_and_says_whose_it_was(box: Box, breach: bytes) -> None:
+    with connect(box, client="gauge-1") as device:
+        assert device.send(data(b"a", 1), breach, data(b"b", 2)).receive_all() == [Puback(1)]
+    ((message, rejection, unread_bytes),) = box.refusals
+    assert rejection.reason is Reason.NOT_MQTT
+    assert "WL-01" in rejection.detail
+    assert (message.payload, message.client, unread_bytes) == (b"", "gauge-1", 0)
+    assert box.payloads == [b"a"]
+    assert box.endpoint.counters.refused == {"not_mqtt": 1}
+    assert box.endpoint.counters.closed == {"refused": 1}
+
+
+def test_who_was_not_let_in_writes_no_row(box: Box) -> None:
+    with Device(box) as device:
+        assert device.send(b"\xf0\0").receive_all() == []
     assert box.endpoint.counters.closed == {"malformed": 1}
     assert box.refusals == []
-    assert any("WL-01" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("breach", [b"\xf0\0", encode(Publish(b"elsewhere", b"x"))])
+def test_a_flood_of_refused_connections_writes_few_rows(make_box: Callable[..., Box], breach: bytes) -> None:
+    box = make_box(refusals_per_station=3)
+    box.gate.clear()
+    for number in range(40):
+        with connect(box, client=f"gauge-{number}") as device:
+            device.send(breach)
+            until(lambda number=number: box.endpoint.counters.unrecorded + 3 > number)  # type: ignore[misc]
+    until(lambda: box.endpoint.counters.unrecorded == 37)
+    with connect(box, "WL-02") as other:
+        other.send(data(b"x", 1, "WL-02"))
+        box.gate.set()
+        assert other.receive() == [Puback(1)]
+    until(lambda: len(box.refusals) == 3)
+    with connect(box) as device:  # Once they are written, there is room again.
+        assert device.send(breach).receive_all() == []
+    assert len(box.refusals) == 4
+
+
+def test_a_long_foreign_topic_is_not_kept_whole(box: Box) -> None:
+    with connect(box) as device:
+        assert device.send(Publish(b"\xff" * 60_000, b"x", 1, 1)).receive_all() == []
+    ((message, _, _),) = box.refusals
+    assert message.topic == "\ufffd" * 256
 
 
 def test_an_empty_payload_is_a_message(box: Box) -> None:

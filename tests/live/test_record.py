@@ -11,7 +11,7 @@ import pytest
 
 from alerts.episode import Event, EventType, Kind
 from takean import clock, demo
-from takean.demo import Options
+from takean.scenes import Options
 from takean.wiring import Platform
 
 pytestmark = pytest.mark.live

@@ -4,48 +4,67 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from takean import cli
 from takean.settings import SAMPLE
 
 
-def takean(*words: str, config: Path | None = SAMPLE, state: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAKEAN_")} | {"TAKEAN_STATE": str(state)}
-    if config is not None:
-        environment["TAKEAN_CONFIG"] = str(config)
-    return subprocess.run(
-        [sys.executable, "-m", "takean", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
 
 
-def test_a_user_gets_a_one_time_link_and_a_new_one_on_request(tmp_path: Path) -> None:
+Takean = Callable[..., Done]
+
+
+@pytest.fixture
+def takean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Takean:
+    """Runs one command as the shell would, in this process."""
+
+    def run(*words: str, state: Path, config: Path | None = SAMPLE) -> Done:
+        monkeypatch.setenv("TAKEAN_STATE", str(state))
+        monkeypatch.delenv("TAKEAN_CONFIG", raising=False)
+        if config is not None:
+            monkeypatch.setenv("TAKEAN_CONFIG", str(config))
+        monkeypatch.setattr(sys, "argv", ["takean", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+def test_a_user_gets_a_one_time_link_and_a_new_one_on_request(tmp_path: Path, takean: Takean) -> None:
     first = takean("user", "add", "officer-1", "--role", "officer", state=tmp_path)
     again = takean("user", "add", "officer-1", state=tmp_path)
-    assert (first.returncode, again.returncode) == (0, 0)
-    assert first.stdout.startswith("/invite/")
-    assert first.stdout != again.stdout
+    assert (first.code, again.code) == (0, 0)
+    assert first.out.startswith("/invite/")
+    assert first.out != again.out
     refused = takean("user", "add", "Not A Name", state=tmp_path)
-    assert refused.returncode == 2
-    assert "2" in refused.stderr
+    assert refused.code == 2
+    assert "2" in refused.err
 
 
-def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path) -> None:
+def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path, takean: Takean) -> None:
     done = takean("device", "add", "WL-01", state=tmp_path)
-    station, secret = done.stdout.split()
+    station, secret = done.out.split()
     kept = tmp_path / "devices.json"
     assert station == "WL-01"
     assert secret not in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     refused = takean("device", "add", "WL-99", state=tmp_path)
-    assert refused.returncode == 2
-    assert "WL-99" in refused.stderr
+    assert refused.code == 2
+    assert "WL-99" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -57,7 +76,9 @@ def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path)
         (("routes.toml", "expires_s = 21600", "expires_s = -1"), "expires_s"),
     ],
 )
-def test_a_wrong_configuration_never_goes_live(tmp_path: Path, change: tuple[str, str, str], expected: str) -> None:
+def test_a_wrong_configuration_never_goes_live(
+    tmp_path: Path, takean: Takean, change: tuple[str, str, str], expected: str
+) -> None:
     config = tmp_path / "config"
     config.mkdir()
     for path in SAMPLE.iterdir():
@@ -67,16 +88,25 @@ def test_a_wrong_configuration_never_goes_live(tmp_path: Path, change: tuple[str
     assert old in text
     (config / name).write_text(text.replace(old, new, 1), encoding="utf-8")
     done = takean("run", config=config, state=tmp_path / "state")
-    assert done.returncode == 2
-    assert expected in done.stderr
-    assert name in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert expected in done.err
+    assert name in done.err
 
 
 def test_without_a_configuration_it_says_how_to_begin(tmp_path: Path) -> None:
-    done = takean("run", config=None, state=tmp_path)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAKEAN_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "takean", "run"],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 2
     assert "TAKEAN_CONFIG" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -98,11 +128,12 @@ def test_without_a_configuration_it_says_how_to_begin(tmp_path: Path) -> None:
         (("--release", "perhaps"), "auto or people"),
     ],
 )
-def test_a_demonstration_that_cannot_be_given_says_why(tmp_path: Path, words: tuple[str, ...], expected: str) -> None:
+def test_a_demonstration_that_cannot_be_given_says_why(
+    tmp_path: Path, takean: Takean, words: tuple[str, ...], expected: str
+) -> None:
     csv = tmp_path / "gauge.csv"
     csv.write_text("time_utc,stage_m\n2020-01-01T00:00:00Z,1.0\n2020-01-01T00:15:00Z,5.0\n2020-01-01T00:30:00Z,1.0\n")
     filled = [w.replace("{csv}", str(csv)) for w in words]
     done = takean("demo", "--web-port", "0", "--mqtt-port", "0", *filled, state=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert expected in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 2, done.err
+    assert expected in " ".join(done.err.split())

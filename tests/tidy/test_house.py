@@ -33,7 +33,7 @@ SHELL = {
         "store/duck.py",
         "store/memory.py",
     ),
-    "ingest": ("endpoint.py", "quarantine.py", "credentials.py"),
+    "ingest": ("endpoint.py", "connection.py", "link.py", "quarantine.py", "credentials.py"),
     "alerts": (
         "rules.py",
         "route.py",
