@@ -11,17 +11,25 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from alerts import route, rules
 from alerts.episode import Kind
+from alerts.judge import StaleJournal
 from alerts.ledger.accounts import open_accounts
+from alerts.ledger.sql_engine import LedgerTooNew
 from alerts.people import Role
 from ingest import credentials
 from sensors import stations
 from sensors.stations import SECOND_US, ConfigError
 from takean import clock, log, settings, wiring
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Flood, rain and smoke early warning.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print the values of variables, and some are secrets
+    help="Flood, rain and smoke early warning.",
+)
 user = typer.Typer(no_args_is_help=True, help="Local accounts.")
 device = typer.Typer(no_args_is_help=True, help="Secrets of stations.")
 app.add_typer(user, name="user")
@@ -41,11 +49,15 @@ def main() -> None:
         app()
     except ConfigError as error:
         for mistake in error.mistakes:
-            err.print(f"[red]configuration:[/red] {mistake}", soft_wrap=True)
+            _say("configuration", mistake)
         sys.exit(WRONG)
-    except OSError as error:
-        err.print(f"[red]failed:[/red] {error}", soft_wrap=True)
+    except (OSError, StaleJournal, LedgerTooNew) as error:
+        _say("failed", str(error))
         sys.exit(FAILED)
+
+
+def _say(what: str, text: str) -> None:
+    err.print(f"[red]{what}:[/red] {escape(text)}", soft_wrap=True)
 
 
 @app.command("demo")
@@ -109,7 +121,7 @@ def demo_command(
                 out.print("  the devices have played to their end and fall silent now; the pages stay until Ctrl-C")
             status = platform.worker.status()
             if not status.alive:
-                err.print(f"[red]the worker died:[/red] {status.reason}")
+                _say("the worker died", status.reason)
                 raise typer.Exit(FAILED)
     out.print("ended; nothing is left running")
 
@@ -203,7 +215,7 @@ def _threshold(text: str) -> tuple[str, float]:
 
 def _both(died: threading.Event, stop: threading.Event) -> Callable[[BaseException], None]:
     def failed(error: BaseException) -> None:
-        err.print(f"[red]failed:[/red] {error}", soft_wrap=True)
+        _say("failed", str(error))
         died.set()
         stop.set()
 

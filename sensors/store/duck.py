@@ -35,10 +35,19 @@ class DuckStore:
 
     A row newer than everything stored of its series cannot be a repeat: it is appended without a look. Only late
     rows are joined against the file, so the hot path costs one append and one commit.
+
+    Raises
+    ------
+    OSError : the file cannot be opened, or another process has it
     """
 
     def __init__(self, path: Path | str, keys: Sequence[str]) -> None:
-        self._db = duckdb.connect(str(path), config={"threads": THREADS, "memory_limit": MEMORY_LIMIT})
+        try:
+            self._db = duckdb.connect(str(path), config={"threads": THREADS, "memory_limit": MEMORY_LIMIT})
+        except duckdb.IOException as error:
+            raise OSError(
+                f"{path}: the journal cannot be opened; one process may have it at a time. {error}"
+            ) from error
         self._db.execute(SCHEMA)
         self._keys = list(keys)
         self._id_of = self._register(keys)

@@ -1,5 +1,7 @@
 """The contract of `SeriesStore`, for every implementation."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -159,6 +161,22 @@ def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:
         assert put(second, batch([2.0], series=1, start_us=T0_US + MINUTE_US)).state.tolist() == [State.REPEAT]
     finally:
         second.close()
+
+
+def test_a_second_process_is_told_that_the_journal_is_taken(tmp_path: Path) -> None:
+    held = DuckStore(tmp_path / "j.duckdb", KEYS)
+    code = "import sys; from sensors.store.duck import DuckStore; DuckStore(sys.argv[1], [])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "j.duckdb")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    held.close()
+    assert done.returncode == 1
+    assert "OSError" in done.stderr
+    assert "one process may have it" in done.stderr
 
 
 rows_strategy = st.lists(
