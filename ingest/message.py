@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message as it arrived, not yet acknowledged."""
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message as it arrived, not yet acknowledged.
+
+    A Struct, because it is made for every message; without gc, because text, bytes and a number cannot form a cycle.
+    """
 
     topic: str
     payload: bytes
@@ -28,6 +32,7 @@ class Reason(StrEnum):
     TOO_MANY = "too_many"
     TOO_LARGE = "too_large"
     FOREIGN_TOPIC = "foreign_topic"
+    NOT_MQTT = "not_mqtt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from ingest.codecs.flat import READINGS_MAX, TIME_US_MAX, is_name, number, shown
+from ingest.codecs.bounds import READINGS_MAX, TIME_US_MAX, is_name, number, shown
 from ingest.message import Reason, Rejection, Rows
 from sensors.quantities import QUANTITIES
 from sensors.units import convert

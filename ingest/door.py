@@ -1,0 +1,122 @@
+"""Who may come in, and who is in. Pure: closing is the guest's own business."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from ingest.inbox import decrement
+from ingest.limits import Limits
+from ingest.packets import ConnackCode, Connect
+from ingest.topics import Topics, is_station_name
+
+
+def judge(
+    packet: Connect, *, topics: Topics, check: Callable[[str, str], bool], client_id_chars: int
+) -> tuple[ConnackCode, str]:
+    """Decide on a CONNECT: the answer, and the station where it is ACCEPTED.
+
+    0x04 for what cannot be a credential, 0x05 for a wrong one; docs/mqtt.md says why.
+    """
+    if len(packet.client_id) > client_id_chars:
+        return ConnackCode.IDENTIFIER_REJECTED, ""
+    if not packet.client_id and not packet.clean_session:
+        return ConnackCode.IDENTIFIER_REJECTED, ""  # [MQTT-3.1.3-8]
+    station = packet.user_name or ""
+    if not is_station_name(station) or packet.password is None:
+        return ConnackCode.BAD_USER_NAME_OR_PASSWORD, ""
+    try:
+        password = packet.password.decode()
+    except UnicodeDecodeError:
+        return ConnackCode.BAD_USER_NAME_OR_PASSWORD, ""
+    if not check(station, password):
+        return ConnackCode.NOT_AUTHORIZED, ""
+    if packet.will is not None and packet.will.topic != topics.status(station):
+        return ConnackCode.NOT_AUTHORIZED, ""
+    return ConnackCode.ACCEPTED, station
+
+
+class Guest(Protocol):
+    """A connection, seen from the door."""
+
+    address: str
+    station: str
+    """Empty before it is let in."""
+    client: str
+
+    def close(self, cause: str) -> None:
+        """End the connection; calls `Door.disown`."""
+
+    def hold(self) -> None:
+        """Read no more."""
+
+
+class Door:
+    """All connections, under their bounds."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._guests: set[Guest] = set()
+        self._knocking: dict[Guest, None] = {}  # not let in and not closed, oldest first
+        self._knocking_from: Counter[str] = Counter()  # address -> its connections that were not let in
+        self._clients: dict[tuple[str, str], Guest] = {}
+        self._of_station: dict[str, dict[Guest, None]] = {}  # let in and not closed, oldest first
+        self.is_shut = False
+        """Nobody comes in any more."""
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def guests(self) -> list[Guest]:
+        """Everyone, let in or not; a copy, for guests leave while they are told so."""
+        return list(self._guests)
+
+    def enter(self, guest: Guest) -> bool:
+        """Whether one more connection may stay until it has said who it is. It must `leave` either way."""
+        self._guests.add(guest)
+        self._knocking_from[guest.address] += 1
+        if (
+            self.is_shut
+            or len(self._guests) > self._limits.connections
+            or self._knocking_from[guest.address] > self._limits.unconnected_per_address
+        ):
+            return False
+        self._knocking[guest] = None
+        if len(self._knocking) > self._limits.unconnected:
+            next(iter(self._knocking)).close("too_many_unconnected")
+        return True
+
+    def let_in(self, guest: Guest) -> None:
+        """Register a client under its id, and close the one that had it [MQTT-3.1.4-2]."""
+        self._knocking.pop(guest, None)
+        decrement(self._knocking_from, guest.address)
+        key = (guest.station, guest.client)
+        older = self._clients.get(key)
+        if older is not None:
+            older.close("taken_over")
+        self._clients[key] = guest
+        same = self._of_station.setdefault(guest.station, {})
+        same[guest] = None
+        if len(same) > self._limits.connections_per_station:
+            next(iter(same)).close("too_many_of_station")
+
+    def disown(self, guest: Guest) -> None:
+        """Take from a connection that is being closed what it stands for: its place in line, or its client id."""
+        self._knocking.pop(guest, None)
+        key = (guest.station, guest.client)
+        if self._clients.get(key) is not guest:
+            return
+        del self._clients[key]
+        same = self._of_station[guest.station]
+        del same[guest]
+        if not same:
+            del self._of_station[guest.station]
+
+    def leave(self, guest: Guest, *, was_let_in: bool) -> None:
+        """Forget a connection that is gone."""
+        self._guests.discard(guest)
+        if not was_let_in:
+            decrement(self._knocking_from, guest.address)
+
+    def is_present(self, station: str) -> bool:
+        """Whether the station has a connection that was let in."""
+        return station in self._of_station
