@@ -1,20 +1,31 @@
 """Small worlds for tests: stations, rules and batches built step by step."""
 
+import os
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
 import numpy as np
+from hypothesis import settings
 
 from alerts.rules import AbsenceRule, LevelRule, Rule, RuleSet, compile_rules
 from sensors.batch import ReadingBatch
 from sensors.stations import Area, Banks, Place, Registry, Sensor, Station, build
+
+SOAK = bool(os.environ.get("TAKEAN_SOAK"))
+"""`make soak`: the full counts, drawn anew at each run."""
+SOAK_FACTOR = 20
 
 MINUTE_US = 60_000_000
 T0_US = 1_795_330_200_000_000
 """2026-11-22T06:50:00Z"""
 
 PLACE = Place(name="อบต.ตัวอย่าง", long="อ.ตัวอย่าง", english="Sample", phone="1784")
+
+
+def thorough(examples: int) -> settings:
+    """So many drawn examples in `make test`, always the same; SOAK_FACTOR times as many in `make soak`, new ones."""
+    return settings(derandomize=not SOAK, deadline=None, max_examples=examples * (SOAK_FACTOR if SOAK else 1))
 
 
 def station(

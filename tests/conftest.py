@@ -1,12 +1,12 @@
 """What all tests share."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-SOAK = bool(os.environ.get("TAKEAN_SOAK"))
-"""`make soak`: the full counts."""
+from tests.builders import SOAK
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +18,12 @@ def reference() -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the long runs to `make soak`."""
-    if not SOAK:
-        items[:] = [item for item in items if item.get_closest_marker("soak") is None]
+def pytest_report_header() -> str:
+    """The commit under test: with a seed, all that is needed to see a failure again."""
+    head = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return f"commit {head.stdout.strip() or 'unknown'}{', the full counts' if SOAK else ''}"
 
 
 @pytest.hookimpl(trylast=True)
@@ -29,6 +31,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI everything is there: a skipped test is a failed run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = len(reporter.stats.get("skipped", [])) if reporter is not None else 0
-    if os.environ.get("CI") and skipped and exitstatus == 0:
+    if os.environ.get("CI") and reporter is not None and skipped and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line(f"{skipped} tests were skipped, and in CI none may be", red=True)

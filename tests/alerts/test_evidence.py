@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.evidence import NOT_HELD, LadderState, known, weigh
 from alerts.rules import Ladders
 from sensors.batch import ReadingBatch
-from tests.builders import MINUTE_US, T0_US, batch, cut, level_rule, registry, rule_set, station
+from tests.builders import MINUTE_US, T0_US, batch, cut, level_rule, registry, rule_set, station, thorough
 
 REG = registry(station("A"), station("B"))
 LADDERS = rule_set(REG).ladders
@@ -145,7 +145,7 @@ def stream(pieces: list[tuple[float, int, int, int, bool]]) -> tuple[ReadingBatc
 
 
 @given(stretches)
-@settings(derandomize=True, deadline=None, max_examples=300)
+@thorough(300)
 def test_ladders_equal_a_plain_reading_of_the_rules(pieces: list[tuple[float, int, int, int, bool]]) -> None:
     readings, listened = stream(pieces)
     _, changes = weigh(readings, np.array(listened, dtype=bool), LadderState.empty(len(LADDERS)), LADDERS)
@@ -154,7 +154,7 @@ def test_ladders_equal_a_plain_reading_of_the_rules(pieces: list[tuple[float, in
 
 
 @given(stretches, st.lists(st.integers(0, 126), max_size=8))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@thorough(200)
 def test_levels_do_not_depend_on_how_the_stream_is_cut(
     pieces: list[tuple[float, int, int, int, bool]], at: list[int]
 ) -> None:

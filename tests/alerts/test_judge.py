@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.cells import Cells
@@ -31,7 +31,7 @@ from sensors.stations import Limits
 from sensors.store import SeriesStore
 from sensors.store.memory import MemoryStore
 from sensors.window import Window
-from tests.builders import MINUTE_US, T0_US, batch, cut, registry, rule_set, station
+from tests.builders import MINUTE_US, T0_US, batch, cut, registry, rule_set, station, thorough
 
 REG = registry(station("A"), station("B", areas=("other",)))
 RULES = rule_set(REG)
@@ -392,7 +392,7 @@ def stream(pieces: Sequence[tuple[int, float, int]]) -> ReadingBatch:
 
 
 @given(floods, st.lists(st.integers(0, 112), max_size=6), st.sets(st.integers(1, 20), max_size=6), st.data())
-@settings(derandomize=True, deadline=None, max_examples=150)
+@thorough(150)
 def test_cutting_restarts_repeats_and_failures_change_no_story(
     pieces: list[tuple[int, float, int]], at: list[int], failures: set[int], data: st.DataObject
 ) -> None:
@@ -422,7 +422,7 @@ def test_cutting_restarts_repeats_and_failures_change_no_story(
 
 
 @given(floods)
-@settings(derandomize=True, deadline=None, max_examples=50)
+@thorough(50)
 def test_the_level_shown_is_the_level_of_the_ladders(pieces: list[tuple[int, float, int]]) -> None:
     world = World()
     world.take(stream(pieces))

@@ -1,6 +1,5 @@
 """The worker killed with -9 in a storm: nothing acknowledged is lost or doubled, and the story is the same."""
 
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,15 +23,16 @@ from sensors.batch import ReadingBatch
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
 from takean.settings import SAMPLE
+from tests.builders import SOAK
 from tests.live.installation import Installation
 
 pytestmark = pytest.mark.live
 
 STATIONS = ("S-1", "S-2", "S-3", "S-4")
 MESSAGES = 20_000
-KILLS = 5 if os.environ.get("TAKEAN_SOAK") else 1
+KILLS = 5 if SOAK else 1
 CADENCE_US = 60_000_000
-SEED = 20261122
+SEEDS = range(10) if SOAK else (20261122,)
 
 
 class Stream(NamedTuple):
@@ -163,8 +163,9 @@ def faults(sent: Mapping[str, Stream], kept: Mapping[str, Sequence[tuple[int, fl
     return found
 
 
-def test_a_killed_worker_loses_nothing_doubles_nothing_and_tells_the_same_story(tmp_path: Path) -> None:
-    sent = streams(MESSAGES, SEED)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_worker_loses_nothing_doubles_nothing_and_tells_the_same_story(tmp_path: Path, seed: int) -> None:
+    sent = streams(MESSAGES, seed)
     box = Installation(tmp_path / "box", STATIONS)
     box.start()
     marks = [MESSAGES * (i + 1) // (KILLS + 2) for i in range(KILLS)]
@@ -190,7 +191,7 @@ def test_a_killed_worker_loses_nothing_doubles_nothing_and_tells_the_same_story(
 
 
 def test_the_checker_finds_a_planted_loss_and_a_planted_double() -> None:
-    sent = streams(400, SEED)
+    sent = streams(400, 1)
     kept = {s: list(zip(x.time_us.tolist(), x.stage_m.tolist(), strict=True)) for s, x in sent.items()}
     assert faults(sent, kept) == []
     kept["S-1"].pop(17)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors.batch import ReadingBatch
@@ -10,7 +10,7 @@ from sensors.checks import flag
 from sensors.flags import Check, Flag, pack, roll_up, unpack
 from sensors.stations import Sensor
 from sensors.window import NEVER, Window
-from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station
+from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station, thorough
 
 REG = registry(station("A", Sensor(quantity="stage_m", suspect=(-0.5, 8.0), rise_suspect_per_h=6.0)), station("B"))
 LIMITS = REG.limits
@@ -94,7 +94,7 @@ def test_one_good_check_never_hides_an_unknown_one() -> None:
 
 
 @given(st.lists(st.sampled_from([1, 2, 3, 4, 9]), min_size=len(Check), max_size=len(Check)))
-@settings(derandomize=True, deadline=None)
+@thorough(100)
 def test_packed_flags_come_back(column: list[int]) -> None:
     per_check = np.array(column, dtype=np.uint8)[:, None]
     assert (unpack(pack(per_check)) == per_check).all()
@@ -112,7 +112,7 @@ readings_strategy = st.lists(
 
 
 @given(readings_strategy, st.lists(st.integers(0, 40), max_size=6))
-@settings(derandomize=True, deadline=None, max_examples=300)
+@thorough(300)
 def test_flags_do_not_depend_on_how_the_stream_is_cut(rows: list[tuple[int, int, float, int]], at: list[int]) -> None:
     whole = ReadingBatch.of(
         series=[r[0] for r in rows],
@@ -135,7 +135,7 @@ def test_flags_do_not_depend_on_how_the_stream_is_cut(rows: list[tuple[int, int,
 
 
 @given(readings_strategy)
-@settings(derandomize=True, deadline=None, max_examples=200)
+@thorough(200)
 def test_flags_equal_a_plain_reading_of_the_rules(rows: list[tuple[int, int, float, int]]) -> None:
     """The vectorised checks against the same sentences written as a loop."""
     whole = ReadingBatch.of(
