@@ -10,6 +10,8 @@ from enum import IntEnum
 import msgspec
 
 PACKET_BYTES_MAX = 268_435_455
+CONTROL_BYTES_MAX = 4096
+"""Of any packet but PUBLISH: a SUBSCRIBE of 256 KiB would hold the event loop for a tenth of a second."""
 """Largest remaining length that four bytes can say."""
 
 
@@ -194,6 +196,8 @@ class PacketReader:
                     self._needed = end - position + 1
                     break
             kind, flags = buffer[position] >> 4, buffer[position] & 15
+            if length > CONTROL_BYTES_MAX and kind != 3 and length <= self.limit:
+                raise Malformed(f"a control packet of {length} bytes; at most {CONTROL_BYTES_MAX} are taken")
             if length > self.limit:
                 raise TooLarge(length, self.limit)
             stop = start + length

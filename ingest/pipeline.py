@@ -7,6 +7,7 @@ from itertools import repeat
 import numpy as np
 
 from ingest.codecs import decode
+from ingest.codecs.bounds import shown
 from ingest.message import Message, Reason, Rejection, Rows
 from ingest.topics import Topics
 from sensors.batch import ReadingBatch
@@ -15,6 +16,7 @@ Refused = tuple[Message, Rejection]
 
 UNKNOWN = -1
 """Index of a reading that no station has."""
+NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,7 @@ def assemble(
     series = np.fromiter(
         map(index.get, zip(rows.station, rows.name, strict=True), repeat(UNKNOWN)), dtype=np.int32, count=len(rows.name)
     )
-    for row in np.flatnonzero(series < 0).tolist():
-        detail = f"{rows.station[row]} has no reading named {rows.name[row]!r}; see stations.toml"
-        refused.append((messages[rows.message[row]], Rejection(Reason.UNKNOWN_NAME, detail)))
+    refused += _unknown(messages, rows, np.flatnonzero(series == UNKNOWN).tolist())
     received = np.array([m.received_us for m in messages], dtype=np.int64)
     batch = ReadingBatch.of(
         series=series,
@@ -76,3 +76,21 @@ def assemble(
         received_us=received[np.array(rows.message, dtype=np.intp)],
     )
     return batch[series >= 0], refused
+
+
+def _unknown(messages: Sequence[Message], rows: Rows, at: Sequence[int]) -> list[Refused]:
+    """One refusal for each message with readings that nobody registered: a device can name thousands."""
+    names: dict[int, list[str]] = {}
+    for row in at:
+        names.setdefault(rows.message[row], []).append(rows.name[row])
+    return [
+        (
+            messages[number],
+            Rejection(
+                Reason.UNKNOWN_NAME,
+                f"{len(unknown)} readings that stations.toml does not give this station: "
+                + ", ".join(shown(name) for name in unknown[:NAMES_SHOWN]),
+            ),
+        )
+        for number, unknown in names.items()
+    ]

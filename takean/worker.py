@@ -22,6 +22,7 @@ from takean.clock import Clock
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+QUARANTINE_PATIENCE_S = 2.0
 HEARTBEAT_S_MAX = 3.0
 """A worker that has not ticked for this long is not watching."""
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -77,6 +78,7 @@ class Worker:
         self._latencies = _Latencies()
         self._devices: dict[str, str] = {}
         self._quarantined = Counter(quarantine.count_by_reason())
+        self._unrecorded_since_s: float | None = None
         self._beat_s = time.monotonic()
         self._listening = threading.Event()
         self._stop: Callable[[], object] = lambda: None
@@ -160,8 +162,20 @@ class Worker:
         self._keep([Row.of(message, rejection) for message, rejection in refused])
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        self._quarantine.put(rows)
+        """Keep refusals; after some patience without a place for them, go on: no refusal may hold up a judgement."""
         self._quarantined.update(row.reason for row in rows)
+        try:
+            self._quarantine.put(rows)
+        except Exception:
+            now_s = time.monotonic()
+            if self._unrecorded_since_s is None:
+                self._unrecorded_since_s = now_s
+            if now_s - self._unrecorded_since_s <= QUARANTINE_PATIENCE_S:
+                self._quarantined.subtract(row.reason for row in rows)
+                raise
+            log.exception("%d refusals are acknowledged without a record: look at the quarantine's disk", len(rows))
+        else:
+            self._unrecorded_since_s = None
 
     def _on_status(self, station: str, payload: bytes, received_us: int) -> None:
         del received_us

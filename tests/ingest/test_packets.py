@@ -273,3 +273,10 @@ def test_pubacks_in_one_piece_keep_their_order() -> None:
 def test_a_field_that_does_not_fit_is_not_written() -> None:
     with pytest.raises(ValueError, match="65,535"):
         encode(Publish(bytes(65_536), b""))
+
+
+def test_a_control_packet_of_absurd_length_is_refused_from_its_header() -> None:
+    reader = PacketReader(limit=256 * 1024)
+    reader.feed(bytes([0x82, 0x81, 0x20]))  # SUBSCRIBE, remaining length 4,097
+    with pytest.raises(Malformed, match="4097 bytes"):
+        list(reader.packets())

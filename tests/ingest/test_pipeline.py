@@ -45,6 +45,14 @@ def test_nothing_good_makes_an_empty_batch() -> None:
     assert [r.reason for _, r in refused] == [Reason.NOT_JSON]
 
 
+def test_a_thousand_unknown_names_make_one_short_refusal() -> None:
+    values = {f"{'x' * 200}{i}": 1.0 for i in range(1000)}
+    _, refused = assemble([message({"ts": MS, "values": values})], topics=TOPICS, index=REG.index)
+    ((_, rejection),) = refused
+    assert rejection.detail.startswith("1000 readings")
+    assert len(rejection.detail) < 600
+
+
 def test_readings_are_judged_although_refusals_cannot_be_kept() -> None:
     taken: list[ReadingBatch] = []
 

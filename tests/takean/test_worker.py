@@ -1,0 +1,108 @@
+"""The worker with real sockets: what it promises, and what it does when a disk fails under it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from alerts.cells import Cells
+from alerts.episode import Kind
+from alerts.judge import Judge
+from alerts.ledger import Record
+from alerts.ledger.memory import MemoryLedger
+from alerts.route import Routes
+from bench.mqtt_load import publish
+from ingest import credentials
+from ingest.quarantine import Quarantine
+from ingest.topics import Topics
+from sensors.store.memory import MemoryStore
+from takean import worker as worker_of
+from takean.clock import REAL, real_us
+from takean.worker import Worker
+from tests.builders import registry, rule_set, station
+
+REG = registry(station("A"), station("B"))
+
+
+def reading(value: float) -> bytes:
+    return json.dumps({"ts": time.time_ns() // 1_000_000, "values": {"stage_m": value}}).encode()
+
+
+@contextmanager
+def running(folder: Path, ledger: MemoryLedger) -> Iterator[tuple[Worker, Quarantine, Callable[..., int]]]:
+    keys = credentials.create()
+    for name in REG.stations:
+        keys = credentials.with_station(keys, name, f"secret of {name}")
+    quarantine = Quarantine(folder / "quarantine.sqlite")
+    store = MemoryStore(REG.keys())
+    judge = Judge(
+        cells=Cells.of(Kind.TEST, REG, rule_set(REG), Routes(by={})),
+        plan=lambda *_, **__: (),
+        store=store,
+        ledger=ledger,
+        snapshot_path=folder / "judge.npz",
+        now_us=REAL.now_us,
+        real_us=real_us,
+    )
+    running = Worker(
+        judge=judge,
+        topics=Topics("takean/v1"),
+        credentials=keys,
+        quarantine=quarantine,
+        clock=REAL,
+        host="127.0.0.1",
+        port=0,
+        failed=lambda error: pytest.fail(str(error)),
+    )
+    host, port = running.start()
+
+    def send(name: str, *payloads: bytes) -> int:
+        return len(publish(host, port, name, f"secret of {name}", f"takean/v1/{name}/data", payloads, 10).acked)
+
+    try:
+        yield running, quarantine, send
+    finally:
+        running.stop()
+        quarantine.close()
+
+
+def test_what_is_acknowledged_is_judged_and_what_is_bad_is_kept_with_its_reason(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    with running(tmp_path, ledger) as (box, quarantine, send):
+        assert send("A", reading(1.0), b"{", reading(1.1)) == 3
+        status = box.status()
+        assert (status.stored_seq, status.judged_seq, status.quarantined) == (2, 2, 1)
+        assert status.ready
+        assert ledger.judged_through(Kind.TEST) == 2
+        assert [row.reason for row in quarantine.list(10)] == ["not_json"]
+    assert (tmp_path / "judge.npz").exists()
+
+
+def test_a_quarantine_without_a_disk_holds_up_no_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_of, "QUARANTINE_PATIENCE_S", 0.2)
+    with running(tmp_path, MemoryLedger()) as (box, quarantine, send):
+        monkeypatch.setattr(quarantine, "put", _no_disk)
+        assert send("A", b"{", reading(1.0)) == 2
+        assert send("B", reading(1.0)) == 1
+        assert box.status().stored_seq == 2
+
+
+def test_a_ledger_that_comes_back_finds_everything_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = MemoryLedger()
+    with running(tmp_path, ledger) as (box, _, send):
+        with monkeypatch.context() as broken:
+            broken.setattr(ledger, "record", _no_disk)
+            assert send("A", reading(4.5)) == 1, "acknowledged once stored, after some patience"
+            assert not box.status().ready
+        deadline_s = time.monotonic() + 10
+        while not box.status().ready and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        assert box.status().ready
+        assert ledger.judged_through(Kind.TEST) == 1
+
+
+def _no_disk(_: Record | object) -> None:
+    raise OSError("no space left on device")
