@@ -14,7 +14,8 @@ from alerts.judgement import Judged
 from alerts.lifecycle import Cell, Change
 from alerts.route import Routes
 from alerts.rules import RuleSet
-from sensors.batch import Float64, Int64, ReadingBatch
+from sensors.batch import Bool, Float64, Int64, ReadingBatch
+from sensors.flags import Flag
 from sensors.stations import SECOND_US, Registry
 
 Key = tuple[str, str]
@@ -37,8 +38,8 @@ class Cells:
     routes: Routes
     of_ladder: tuple[tuple[Key, ...], ...]
     ladders_of: Mapping[Key, Int64]
-    station_of: Int64
-    """(series,) index of its station."""
+    watched: tuple[Int64, ...]
+    """For each station the series it may not be silent on: those that rules listen to, or all where none does."""
     warning: Float64
     """(series,) lowest value at which a level of 2 or above would hold; inf where no rule says so."""
 
@@ -55,7 +56,10 @@ class Cells:
             for key in keys:
                 ladders_of.setdefault(key, []).append(p)
             warning[series] = min(warning[series], ladders.enter[1:, p].min())
-        order = {station: i for i, station in enumerate(registry.stations)}
+        own: dict[str, list[int]] = {station: [] for station in registry.stations}
+        for index, one in enumerate(registry.series):
+            own[one.station].append(index)
+        ruled = set(ladders.series.tolist())
         return cls(
             kind=kind,
             registry=registry,
@@ -63,7 +67,9 @@ class Cells:
             routes=routes,
             of_ladder=tuple(of_ladder),
             ladders_of={key: np.array(rungs, dtype=np.int64) for key, rungs in ladders_of.items()},
-            station_of=np.array([order[s.station] for s in registry.series], dtype=np.int64),
+            watched=tuple(
+                np.array([i for i in series if i in ruled] or series, dtype=np.int64) for series in own.values()
+            ),
             warning=warning,
         )
 
@@ -97,27 +103,56 @@ class Cells:
                     event_us=used.time_us,
                     now_us=now_us,
                     used=(used,),
-                    late=now_us - used.time_us > self._late_after_us(int(batch.series[row])),
+                    speaks=used.flag == Flag.GOOD
+                    and now_us - used.time_us <= self._late_after_us(int(batch.series[row])),
                     routes=self.routes,
                 ):
                     keep(stories, change)
                     yield change
 
     def reconciled(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
-        """Rules may have changed since the stories were written: what the present rules say of the same journal."""
+        """Rules or stations may have changed since the stories were written: what the present ones say of the journal.
+
+        A story for which no rule speaks any more is unknown and no longer judged; what was released stands until a
+        person lowers it.
+        """
         level = ladders.level()
-        for key, rungs in self.ladders_of.items():
-            yield from lifecycle.step(
-                stories.get(key),
+        spoken_for = {*self.ladders_of, *((s, self._absence) for s in self.registry.stations if self._absence)}
+        for key in {**dict.fromkeys(self.ladders_of), **dict.fromkeys(stories)}:
+            rungs, story = self.ladders_of.get(key), stories.get(key)
+            if rungs is None and key in spoken_for:
+                continue  # absence, which only the clock and an arrival decide
+            changes = lifecycle.step(
+                story,
                 self.cell(key),
-                to_level=int(level[rungs].max()),
+                to_level=int(level[rungs].max()) if rungs is not None else 0,
                 event_us=now_us,
                 now_us=now_us,
                 used=(),
-                late=True,
+                speaks=False,
                 routes=self.routes,
                 note="rules",
             )
+            yield from changes
+            after = changes[-1][1] if changes else story
+            if rungs is None and after is not None and after.closed_us is None:
+                yield from lifecycle.hear(after, known=False, now_us=now_us)
+
+    def followed(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Stories whose public level the routes leave to the rule, once a second reading speaks for the judged one."""
+        young, level = known(ladders, now_us, self.rules.ladders), ladders.level()
+        for key, rungs in self.ladders_of.items():
+            story = stories.get(key)
+            if story is None or story.judged_level == story.public_level:
+                continue
+            newest = ladders.last_us[rungs]
+            late_us = np.array([self._late_after_us(s) for s in self.rules.ladders.series[rungs].tolist()])
+            speaks = young[rungs] & (now_us - newest <= late_us) & (newest > story.since_us)
+            falling = story.judged_level < story.public_level
+            if speaks.all() if falling else (speaks & (level[rungs] >= story.judged_level)).any():
+                yield from lifecycle.follow(
+                    story, routes=self.routes, event_us=int(newest[speaks].max()), now_us=now_us
+                )
 
     def heard(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
         """Open stories that have lost their last known evidence, or have some again."""
@@ -127,29 +162,30 @@ class Cells:
             if story is not None:
                 yield from lifecycle.hear(story, known=bool(young[rungs].any()), now_us=now_us)
 
-    def absences(self, quiet_us: Int64, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:
-        """Stations that owe a reading, and those that were heard again.
+    def absences(self, quiet_us: Int64, arrived: Bool, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Stations that owe a reading, and those from which one arrived again.
 
         Parameters
         ----------
-        quiet_us : (stations,) since when each has been silent while we listened
+        quiet_us : (series,) since when each has been silent while we listened
+        arrived : (series,) whether anything has arrived since the absence began; no clock ends one
         seq : newest arrival number, for the record
         """
         rule = self.rules.absence
         if rule is None:
             return
-        for i, station in enumerate(self.registry.stations.values()):
-            since_us, owed_us = int(quiet_us[i]), round(rule.after * station.cadence_s * SECOND_US)
+        for watched, station in zip(self.watched, self.registry.stations.values(), strict=True):
+            since_us, owed_us = int(quiet_us[watched].min()), round(rule.after * station.cadence_s * SECOND_US)
             key, absent = (station.id, rule.hazard), now_us >= since_us + owed_us
-            if absent == (key in stories):
+            if absent == (key in stories) or (not absent and not arrived[watched].all()):
                 continue
             used = Used(
                 rule=rule.id,
                 rule_version=rule.version,
-                series=f"{station.id}/*",
+                series=self.registry.series[int(watched[quiet_us[watched].argmin()])].key,
                 time_us=since_us,
                 value=(now_us - since_us) / SECOND_US,
-                flag=2,
+                flag=Flag.UNKNOWN,
                 seq=seq,
                 threshold=owed_us / SECOND_US,
                 truth=absent,
@@ -161,9 +197,13 @@ class Cells:
                 event_us=since_us + owed_us if absent else since_us,
                 now_us=now_us,
                 used=(used,),
-                late=False,
+                speaks=True,
                 routes=self.routes,
             )
+
+    @property
+    def _absence(self) -> str:
+        return self.rules.absence.hazard if self.rules.absence else ""
 
     def statuses(self, ladders: LadderState, *, there: Mapping[Key, AreaStatus], now_us: int) -> list[AreaStatus]:
         """Areas whose level or known differs from what `there` says of them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from alerts.channels import Channel, Outcome, Outgoing, Sent
-from alerts.ledger import CHUNK_MAX, AlertLedger, Attempt, Delivery, DeliveryState
+from alerts.ledger import CHUNK_MAX, OUTLIVED, AlertLedger, Attempt, Delivery, DeliveryState
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,6 @@ REASON_CHARS = 120
 FAILURE_WAIT_S_MAX = 5.0
 """Longest wait for a ledger that fails: people wait with us."""
 
-EXPIRED = "expired"
 UNKNOWN_CHANNEL = "unknown_channel"
 
 _STATES: Mapping[Outcome, DeliveryState] = {
@@ -42,7 +41,7 @@ class Policy:
     batch: int = 20
     """Deliveries of one call of `send_due`: a stop waits for them, a higher level that comes meanwhile too."""
     chunk: int = CHUNK_MAX
-    """Deliveries made of a fan-out by one call."""
+    """Deliveries made of a fan-out, or ended because they expired, by one call."""
 
     def __post_init__(self) -> None:
         """Refuse what would never send or never end."""
@@ -50,6 +49,11 @@ class Policy:
             raise ValueError(f"attempts_max, batch and lease_us must be positive: {self}")
         if not 0 <= self.backoff_first_us <= self.backoff_max_us:
             raise ValueError(f"backoff_first_us must lie between 0 and backoff_max_us: {self}")
+
+    @property
+    def wait_max_us(self) -> int:
+        """Furthest ahead that a next try can lie for a sender whose look at the clock is up to a lease old."""
+        return self.backoff_max_us + self.lease_us
 
 
 def backoff_us(attempt: int, rng: Random, policy: Policy) -> int:
@@ -73,7 +77,10 @@ def send_due(
     rng: Random,
     policy: Policy,
 ) -> int:
-    """Expand one chunk, take at most `policy.batch` deliveries and try each once.
+    """Expand one chunk, end what has expired, take at most `policy.batch` deliveries and try each once.
+
+    Every delivery ends, whatever the real clock does: it expires by the judgement clock though no try is due, and a
+    wait or lease further ahead than any can be is over (see `AlertLedger.lease`).
 
     Each attempt is written before the next one begins, so that a kill leaves one message at most of which nobody
     knows whether it went out.
@@ -87,15 +94,21 @@ def send_due(
 
     Returns
     -------
-    How many deliveries were tried or ended; 0 when none was due.
+    How many deliveries were tried or ended; 0 when there was none.
     """
     ledger.expand(limit=policy.chunk)
+    done = ledger.expire(now_us=now_us(), limit=policy.chunk)
     leased_us = real_us()
-    taken = ledger.lease(owner=owner, real_us=leased_us, lease_us=policy.lease_us, limit=policy.batch)
-    done = 0
+    taken = ledger.lease(
+        owner=owner,
+        real_us=leased_us,
+        lease_us=policy.lease_us,
+        wait_max_us=policy.wait_max_us,
+        limit=policy.batch,
+    )
     for delivery in taken:
-        if real_us() >= leased_us + policy.lease_us:
-            break  # slow channels used the lease up: the rest may be another sender's by now
+        if abs(real_us() - leased_us) >= policy.lease_us:
+            break  # slow channels used the lease up, or the clock was put: the rest may be another sender's by now
         ledger.finish([_try(delivery, channels, now_us=now_us, real_us=real_us, rng=rng, policy=policy)])
         done += 1
     return done
@@ -114,7 +127,7 @@ def _try(
     number = delivery.attempts + 1
     started_us = real_us()
     if now_us() >= delivery.expires_us:
-        state, reason = DeliveryState.EXPIRED, EXPIRED
+        state, reason = DeliveryState.EXPIRED, OUTLIVED
     else:
         sent = _send(delivery, channels.get(delivery.channel))
         state, reason = _STATES[sent.outcome], sent.reason[:REASON_CHARS]
@@ -161,8 +174,12 @@ def run(
     rng: Random,
     policy: Policy,
     poll_s: float = 0.2,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Send what is due until `stop` is set; see `send_due`.
+
+    `beat` is called at the end of each turn that did not fail: at least every `poll_s` while nothing is due, and
+    while channels are slow after `policy.lease_us` and the time-out of one message at the latest.
 
     A failing ledger stops nothing: it is tried again after a growing wait. What is logged names where it failed,
     never with what: errors may quote addresses and texts.
@@ -170,7 +187,8 @@ def run(
     failures = 0
     while not stop.is_set():
         try:
-            tried = send_due(ledger, channels, owner=owner, now_us=now_us, real_us=real_us, rng=rng, policy=policy)
+            done = send_due(ledger, channels, owner=owner, now_us=now_us, real_us=real_us, rng=rng, policy=policy)
+            beat()
         except Exception as error:
             failures += 1
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -185,7 +203,7 @@ def run(
             stop.wait(wait_s)
             continue
         failures = 0
-        if tried:
-            log.info("tried %d deliveries", tried)
+        if done:
+            log.info("tried or ended %d deliveries", done)
         else:
             stop.wait(poll_s)

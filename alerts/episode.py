@@ -103,7 +103,7 @@ class Episode:
     peak_level: int = 0
     """Highest judged level so far."""
     seen_level: int = 0
-    """Highest level that has been acknowledged since it was last normal; a step above it is unacknowledged again."""
+    """Level that has been acknowledged, lowered with the judged level: any step up from there rings again."""
     seen_by: str = ""
     seen_us: int | None = None
     requested_level: int = 0
@@ -156,6 +156,7 @@ def apply(before: Episode | None, event: Event) -> Episode:
                 judged_level=event.to_level,
                 since_us=event.event_us,
                 peak_level=max(before.peak_level, event.to_level),
+                seen_level=min(before.seen_level, event.to_level),
             )
         case EventType.LOST:
             return replace(after, known=False)
@@ -226,7 +227,7 @@ class Notice:
 
     kind: Kind
     code: str
-    """One of notices.CODES: not_judged, suspect_extreme, conflict_extreme, rule_failed, not_listening ..."""
+    """What kind of thing it is: a key of `alerts.notices.TEXTS`, or `nobody_reached`."""
     subject: str
     """Series key, station or rule it speaks of; (kind, code, subject) is one open notice."""
     text: str

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from alerts.rules import Ladders
 from sensors.batch import Bool, Int64, ReadingBatch
+from sensors.checks import FUTURE_US
 from sensors.window import NEVER
 
 STEPS = 3
@@ -125,10 +126,13 @@ def weigh(
 
 
 def known(state: LadderState, now_us: int, ladders: Ladders) -> Bool:
-    """(p,) whether the newest reading each ladder listened to is young enough to say anything at `now_us`."""
+    """(p,) whether the newest reading each ladder listened to is young enough to say anything at `now_us`.
+
+    One that lies further ahead than a device clock may be wrong says that our own clock was put back: unknown.
+    """
     heard = state.last_us != NEVER
     age = now_us - np.where(heard, state.last_us, now_us)
-    young: Bool = heard & (age <= ladders.cover_us)
+    young: Bool = heard & (age <= ladders.cover_us) & (age >= -FUTURE_US)
     return young
 
 

@@ -5,7 +5,7 @@ what the ledger says was judged.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,25 +14,25 @@ import numpy as np
 from alerts import snapshot
 from alerts.cells import Cells, Key, keep
 from alerts.desk import Plan
-from alerts.episode import AreaStatus, Episode, Notice
-from alerts.judgement import Judged, JudgeState, judge
+from alerts.episode import AreaStatus, Episode, FanOut, Notice
+from alerts.judgement import Judged, JudgeState, assess
 from alerts.ledger import AlertLedger, Record, VersionConflict
 from alerts.lifecycle import Change
-from alerts.notices import notices
+from alerts.notices import TEXTS, notices
 from alerts.snapshot import Snapshot
-from sensors.batch import Int64, ReadingBatch
+from sensors.batch import Bool, Int64, ReadingBatch
 from sensors.stations import SECOND_US
-from sensors.store import Appended, SeriesStore, State
+from sensors.store import Journal, SeriesStore, State
 from sensors.window import NEVER
 
 log = logging.getLogger(__name__)
 
 CATCH_UP_ROWS = 50_000
 SNAPSHOT_EVERY_US = 60 * SECOND_US
-"""Real time (design 4)."""
+"""Real time (contract 4)."""
 LEDGER_PATIENCE_US = 2 * SECOND_US
 """After this long without a ledger, readings are acknowledged once stored; judgement follows from the journal
-(design 4).
+(contract 4).
 """
 TRIES = 5
 """How often a step is taken again when an officer wrote first."""
@@ -63,7 +63,7 @@ class Judge:
     now_us: Callable[[], int]
     """Judgement clock."""
     real_us: Callable[[], int]
-    judge: Callable[..., Judged] = judge
+    assess: Callable[..., Judged] = assess
     counts: Counts = field(default_factory=Counts)
     judged_seq: int = 0
     failing_since_us: int | None = None
@@ -73,7 +73,9 @@ class Judge:
     _stored: JudgeState = field(init=False)
     """After everything that was stored: ahead of `_state` only while the ledger is away."""
     _quiet_us: Int64 = field(init=False)
-    """(stations,) since when each has been silent while we listened."""
+    """(series,) since when each has been silent while we listened."""
+    _arrived: Bool = field(init=False)
+    """(series,) whether anything has come since the start, or since its absence began."""
     _stories: dict[Key, Episode] = field(init=False, default_factory=dict)
     _statuses: dict[Key, AreaStatus] = field(init=False, default_factory=dict)
     _saved_us: int = field(init=False, default=0)
@@ -93,26 +95,28 @@ class Judge:
                 f"the ledger has judged readings up to {through}, the journal ends at {self.store.last_seq()}: "
                 "they do not belong together; restore both from one backup"
             )
-        stations = len(self.cells.registry.stations)
+        size = len(self.cells.registry.series)
         held = snapshot.load(self.snapshot_path, self._mark()) if self.snapshot_path else None
-        if held is not None and held.seq <= through and len(held.quiet_us) == stations:
+        if held is not None and held.seq <= through:
             self._state, self.judged_seq, self._quiet_us = held.state, held.seq, held.quiet_us.copy()
             listened_us = held.listened_us
         else:
-            self._state = JudgeState.empty(len(self.cells.registry.series), len(self.cells.rules.ladders))
-            self._quiet_us, listened_us = np.full(stations, NEVER, dtype=np.int64), 0
+            self._state = JudgeState.empty(size, len(self.cells.rules.ladders))
+            self._quiet_us, listened_us = np.full(size, NEVER, dtype=np.int64), 0
+        self._arrived = np.zeros(size, dtype=np.bool_)
         self._reload()
-        for batch, seq in self._journal():
-            inside = seq <= through
-            self._state = self._judged(batch[inside], self._state).state
-            self._hear(batch)
-            listened_us = max(listened_us, int(batch.received_us.max()))
+        for chunk in self._journal():
+            inside = chunk.seq <= through
+            self._state = self._judged(chunk.batch[inside], chunk.conflict[inside], self._state).state
+            self._hear(chunk.batch[inside])
+            listened_us = max(listened_us, int(chunk.batch.received_us.max()))
             if not inside.all():
                 break
+        self._arrived[:] = False  # what came before the last judgement ended its absences then
         self.judged_seq = through
         self._catch_up()
         self._stored = self._state
-        # The clock of absence stands still while we were not listening, and starts for a station never heard (5.6).
+        # The clock of absence stands still while we were not listening, and starts for a series never heard.
         heard = self._quiet_us != NEVER
         self._quiet_us[~heard] = now_us
         self._quiet_us[heard] += max(0, now_us - listened_us)
@@ -125,7 +129,7 @@ class Judge:
 
     # ---- the hot path
 
-    def take(self, batch: ReadingBatch) -> Appended:
+    def take(self, batch: ReadingBatch) -> None:
         """Store and judge a batch; when it returns, all of it is on disk and judged.
 
         Raises
@@ -135,16 +139,20 @@ class Judge:
         """
         if self.judged_seq < self.store.last_seq():
             self._guarded(self._catch_up)
-        judged = self._judged(batch, self._stored)
-        done = self.store.append(batch, judged.flag, judged.checks)
+        state = self.store.recognise(batch)
+        new = state != State.REPEAT
+        fresh, conflict = batch[new], state[new] == State.CONFLICT
+        judged = self._judged(fresh, conflict, self._stored)
+        seq = self.store.append(fresh, conflict, judged.flag, judged.checks)
         self._stored = judged.state
         self._hear(batch)
-        self._count(done)
-        if self.judged_seq + int((done.seq > 0).sum()) == done.last_seq:
-            self._guarded(lambda: self._settle(batch, judged, done))
+        self.counts.stored += int((~conflict).sum())
+        self.counts.conflict += int(conflict.sum())
+        self.counts.repeat += len(batch) - len(fresh)
+        if self.judged_seq + len(fresh) == self.store.last_seq():
+            self._guarded(lambda: self._settle(fresh, conflict, judged, seq))
         else:
             self._guarded(self._catch_up)
-        return done
 
     @property
     def healthy(self) -> bool:
@@ -158,39 +166,34 @@ class Judge:
             now_us = self.real_us()
             if self.failing_since_us is None:
                 self.failing_since_us = now_us
+                log.exception("judging fails; it is tried again. Look at the ledger and its disk")
             if now_us - self.failing_since_us <= LEDGER_PATIENCE_US:
                 raise
-            log.exception("judging fails: readings are acknowledged once stored; look at the ledger and its disk")
         else:
+            if self.failing_since_us is not None:
+                log.warning("judging works again")
             self.failing_since_us = None
 
-    def _settle(self, batch: ReadingBatch, judged: Judged, done: Appended) -> None:
-        """Record what a stored batch means, with the cursor behind it; then remember the state after it."""
-        seen = notices(batch, judged, done, self.cells)
-        through = max(self.judged_seq, int(done.seq.max(initial=0)))
+    def _settle(self, batch: ReadingBatch, conflict: Bool, judged: Judged, seq: Int64) -> None:
+        """Record what stored rows mean, with the cursor behind them; then remember the state after them."""
+        through = max(self.judged_seq, int(seq.max(initial=0)))
         self._write(
             lambda: list(
                 self.cells.steps(
-                    batch,
-                    judged,
-                    done.seq,
-                    before=self._state.ladders,
-                    stories=self._stories,
-                    now_us=self.now_us(),
+                    batch, judged, seq, before=self._state.ladders, stories=self._stories, now_us=self.now_us()
                 )
             ),
-            seen=seen,
+            seen=notices(batch, conflict, judged, self.cells),
             through=through,
         )
         self._state, self.judged_seq = judged.state, through
 
     def _catch_up(self) -> None:
         """Judge what was stored and not judged: after a restart, or after the ledger was away."""
-        for batch, seq in self._journal():
-            judged = self._judged(batch, self._state)
-            self._hear(batch)
-            state = np.full(len(batch), State.STORED, dtype=np.uint8)
-            self._settle(batch, judged, Appended(seq=seq, state=state, last_seq=int(seq[-1])))
+        for chunk in self._journal():
+            self._hear(chunk.batch)
+            judged = self._judged(chunk.batch, chunk.conflict, self._state)
+            self._settle(chunk.batch, chunk.conflict, judged, chunk.seq)
         last = self.store.last_seq()
         if self.judged_seq < last:  # the rest belongs to series that nobody registers any more
             self.ledger.record(Record(kind=self.cells.kind, judged_through=last))
@@ -202,20 +205,40 @@ class Judge:
         """What the clock alone decides: known or not, absence; and the snapshot. Call about once a second."""
         if self.judged_seq < self.store.last_seq():
             self._guarded(self._catch_up)
-        if self.healthy:
-            self._guarded(self._pass_time)
+        self._guarded(self._pass_time)
         if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
             self._save()
 
     def _pass_time(self) -> None:
         now_us, ladders = self.now_us(), self._state.ladders
+        np.minimum(self._quiet_us, now_us, out=self._quiet_us)  # a clock put back makes no silence younger than now
 
         def changes() -> list[Change]:
-            heard = self.cells.heard(ladders, stories=self._stories, now_us=now_us)
-            absent = self.cells.absences(self._quiet_us, seq=self.judged_seq, stories=self._stories, now_us=now_us)
-            return [*heard, *absent]
+            stories, found = dict(self._stories), list[Change]()
 
-        self._write(changes, statuses=self.cells.statuses(ladders, there=self._statuses, now_us=now_us))
+            def add(step: Iterable[Change]) -> None:
+                for change in step:
+                    keep(stories, change)
+                    found.append(change)
+
+            add(list(self.cells.followed(ladders, stories=stories, now_us=now_us)))
+            add(list(self.cells.heard(ladders, stories=stories, now_us=now_us)))
+            add(
+                self.cells.absences(
+                    self._quiet_us, self._arrived, seq=self.judged_seq, stories=dict(stories), now_us=now_us
+                )
+            )
+            return found
+
+        for change in self._write(changes, statuses=self.cells.statuses(ladders, there=self._statuses, now_us=now_us)):
+            self._forget_arrivals(change)
+
+    def _forget_arrivals(self, change: Change) -> None:
+        """From the beginning of an absence on, only a new arrival ends it."""
+        event, story = change
+        stations = list(self.cells.registry.stations)
+        if event.version == 1 and story.area in stations:
+            self._arrived[self.cells.watched[stations.index(story.area)]] = False
 
     # ---- the ledger
 
@@ -226,18 +249,19 @@ class Judge:
         statuses: Sequence[AreaStatus] = (),
         seen: Sequence[Notice] = (),
         through: int | None = None,
-    ) -> None:
-        """Record a decision *if nobody wrote first*; else look again and decide again."""
+    ) -> Sequence[Change]:
+        """Record a decision *if nobody wrote first*; else look again and decide again. Returns what was recorded."""
         for _ in range(TRIES):
             changes = decide()
             if not changes and not statuses and not seen and through is None:
-                return
+                return ()
+            fanouts, failed = self._planned(changes)
             record = Record(
                 kind=self.cells.kind,
                 changes=changes,
-                fanouts=self.plan(changes, self.now_us()) if changes else (),
+                fanouts=fanouts,
                 statuses=statuses,
-                notices=seen,
+                notices=[*seen, *failed],
                 judged_through=through,
             )
             try:
@@ -248,8 +272,24 @@ class Judge:
             for change in changes:
                 keep(self._stories, change)
             self._statuses.update({(s.area, s.hazard): s for s in statuses})
-            return
-        raise VersionConflict("an officer's decisions kept coming first")
+            return changes
+        raise VersionConflict(f"{TRIES} times somebody else wrote the next version first")
+
+    def _planned(self, changes: Sequence[Change]) -> tuple[Sequence[FanOut], Sequence[Notice]]:
+        """What must be sent; a message that cannot be made is an officer's matter, never a stopped judgement."""
+        if not changes:
+            return (), ()
+        now_us = self.now_us()
+        try:
+            return self.plan(changes, now_us), ()
+        except Exception as error:
+            event, _ = changes[-1]
+            log.exception("no message could be made of %s", event.episode)
+            text = f"{TEXTS['plan_failed']} ({error!r})"
+            failed = Notice(
+                kind=self.cells.kind, code="plan_failed", subject=event.episode, text=text, at_us=event.recorded_us
+            )
+            return (), (failed,)
 
     def _reload(self) -> None:
         """Stories as the ledger holds them: an officer may have written."""
@@ -259,20 +299,15 @@ class Judge:
 
     # ---- small things
 
-    def _judged(self, batch: ReadingBatch, state: JudgeState) -> Judged:
-        return self.judge(batch, state, limits=self.cells.registry.limits, ladders=self.cells.rules.ladders)
+    def _judged(self, batch: ReadingBatch, conflict: Bool, state: JudgeState) -> Judged:
+        return self.assess(batch, conflict, state, limits=self.cells.registry.limits, ladders=self.cells.rules.ladders)
 
-    def _journal(self) -> Iterator[tuple[ReadingBatch, Int64]]:
-        for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
-            yield chunk.batch, chunk.seq
+    def _journal(self) -> Iterator[Journal]:
+        yield from self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS)
 
     def _hear(self, batch: ReadingBatch) -> None:
-        np.maximum.at(self._quiet_us, self.cells.station_of[batch.series], batch.received_us)
-
-    def _count(self, done: Appended) -> None:
-        self.counts.stored += int((done.state == State.STORED).sum())
-        self.counts.repeat += int((done.state == State.REPEAT).sum())
-        self.counts.conflict += int((done.state == State.CONFLICT).sum())
+        np.maximum.at(self._quiet_us, batch.series, batch.received_us)
+        self._arrived[batch.series] = True
 
     def _save(self) -> None:
         self._saved_us = self.real_us()

@@ -16,7 +16,7 @@ from sensors.stations import Limits
 from sensors.window import Window
 
 Weigh = Callable[[ReadingBatch, Bool, LadderState, Ladders], tuple[LadderState, LevelChanges]]
-Check = Callable[[ReadingBatch, Window, Limits], checks.Flagged]
+Check = Callable[[ReadingBatch, Bool, Window, Limits], checks.Flagged]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,7 +34,7 @@ class JudgeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judged:
-    """Answer of `judge`, aligned with the batch."""
+    """Answer of `assess`, aligned with the batch."""
 
     state: JudgeState
     flag: Flags
@@ -47,10 +47,13 @@ class Judged:
     """(n,) rows that no check could judge: stored, shown to an officer, not usable."""
     deaf: Bool
     """(n,) rows at which a rule raised: its ladders keep their state, an alarm says so."""
+    errors: tuple[str, ...] = ()
+    """What was raised by broken and deaf rows."""
 
 
-def judge(
+def assess(
     batch: ReadingBatch,
+    conflict: Bool,
     state: JudgeState,
     *,
     limits: Limits,
@@ -58,14 +61,19 @@ def judge(
     check: Check = checks.flag,
     weigh: Weigh = weigh,
 ) -> Judged:
-    """Flag a batch and step the rules through it; never raises because of what a row holds (design 4, No poison).
+    """Flag a batch and step the rules through it; never raises because of what a row holds.
 
-    A batch on which a check or a rule raises is halved until the row is found; the rest goes on.
+    A batch on which a check or a rule raises is halved until the row is found; the rest goes on (contract: no poison).
+
+    Parameters
+    ----------
+    batch : n readings in order of arrival, none of them a repeat
+    conflict : (n,) rows that contradict a stored one
     """
-    window, per_row, broken = _flag(batch, state.window, limits, check)
-    flag, packed, fresh = per_row
+    errors: list[str] = []
+    window, (flag, packed, fresh), broken = _flag(batch, conflict, state.window, limits, check, errors)
     listened = fresh & usable(flag) & np.isfinite(batch.value)
-    after, changes, deaf = _weigh(batch, listened, state.ladders, ladders, weigh)
+    after, changes, deaf = _weigh(batch, listened, state.ladders, ladders, weigh, errors)
     return Judged(
         state=JudgeState(window=window, ladders=after),
         flag=flag,
@@ -74,23 +82,27 @@ def judge(
         changes=changes,
         broken=broken,
         deaf=deaf,
+        errors=tuple(errors),
     )
 
 
 _PerRow = tuple[Flags, NDArray[np.uint32], Bool]
 
 
-def _flag(batch: ReadingBatch, window: Window, limits: Limits, check: Check) -> tuple[Window, _PerRow, Bool]:
+def _flag(
+    batch: ReadingBatch, conflict: Bool, window: Window, limits: Limits, check: Check, errors: list[str]
+) -> tuple[Window, _PerRow, Bool]:
     n = len(batch)
     try:
-        flagged = check(batch, window, limits)
-    except Exception:
+        flagged = check(batch, conflict, window, limits)
+    except Exception as error:
         if n <= 1:
+            errors.append(repr(error))
             nothing = (np.full(n, Flag.SUSPECT, dtype=np.uint8), np.zeros(n, dtype=np.uint32), np.zeros(n, dtype=bool))
             return window, nothing, np.ones(n, dtype=np.bool_)
         half = n // 2
-        window, one, broken_one = _flag(batch[:half], window, limits, check)
-        window, two, broken_two = _flag(batch[half:], window, limits, check)
+        window, one, broken_one = _flag(batch[:half], conflict[:half], window, limits, check, errors)
+        window, two, broken_two = _flag(batch[half:], conflict[half:], window, limits, check, errors)
         joined = (
             np.concatenate([one[0], two[0]]),
             np.concatenate([one[1], two[1]]),
@@ -101,16 +113,17 @@ def _flag(batch: ReadingBatch, window: Window, limits: Limits, check: Check) -> 
 
 
 def _weigh(
-    batch: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders, weigh: Weigh
+    batch: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders, weigh: Weigh, errors: list[str]
 ) -> tuple[LadderState, LevelChanges, Bool]:
     n = len(batch)
     try:
         after, changes = weigh(batch, listened, state, ladders)
-    except Exception:
+    except Exception as error:
         if n <= 1:
+            errors.append(repr(error))
             return state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
         half = n // 2
-        state, one, deaf_one = _weigh(batch[:half], listened[:half], state, ladders, weigh)
-        state, two, deaf_two = _weigh(batch[half:], listened[half:], state, ladders, weigh)
+        state, one, deaf_one = _weigh(batch[:half], listened[:half], state, ladders, weigh, errors)
+        state, two, deaf_two = _weigh(batch[half:], listened[half:], state, ladders, weigh, errors)
         return state, LevelChanges.joined(one, two.shifted(half)), np.concatenate([deaf_one, deaf_two])
     return after, changes, np.zeros(n, dtype=np.bool_)

@@ -1,11 +1,11 @@
 """The story of one area and hazard: what evidence and officers make of it. Pure: state and time in, events out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.episode import RULE, Episode, Event, EventType, Kind, Level, Used, apply, episode_id
 from alerts.people import Actor
-from alerts.route import Clear, Release, Routes
+from alerts.route import Clear, Release, Route, Routes
 from alerts.words import compact_utc
 
 Change = tuple[Event, Episode]
@@ -38,7 +38,7 @@ def step(
     event_us: int,
     now_us: int,
     used: Sequence[Used],
-    late: bool,
+    speaks: bool,
     routes: Routes,
     note: str = "",
 ) -> list[Change]:
@@ -49,45 +49,54 @@ def step(
     before : the open story, or None
     to_level : highest level with evidence held true, 0-3
     event_us : event time of the reading that decided
-    late : the reading is too old to speak for now: it may raise the judged level, never release by itself
+    speaks : whether that reading is young and good enough to speak for now; if not, it moves the judged level only
     """
-    current = before
-    changes: list[Change] = []
-
-    def add(type: EventType, from_level: int, to: int, *, used: Sequence[Used] = (), note: str = "") -> Episode:
-        event = Event(
-            episode=current.id if current else _id(cell, event_us),
-            version=current.version + 1 if current else 1,
-            kind=cell.kind,
-            area=cell.area,
-            hazard=cell.hazard,
-            type=type,
-            from_level=from_level,
-            to_level=to,
-            event_us=event_us,
-            recorded_us=now_us,
-            actor=RULE,
-            used=tuple(used),
-            note=note,
-        )
-        after = apply(current, event)
-        changes.append((event, after))
-        return after
-
-    if to_level == (current.judged_level if current else 0):
+    if to_level == (before.judged_level if before else 0):
         return []
-    current = add(
-        EventType.JUDGED, current.judged_level if current else 0, to_level, used=used, note="late" if late else note
+    event = Event(
+        episode=before.id if before else _id(cell, event_us, used),
+        version=before.version + 1 if before else 1,
+        kind=cell.kind,
+        area=cell.area,
+        hazard=cell.hazard,
+        type=EventType.JUDGED,
+        from_level=before.judged_level if before else 0,
+        to_level=to_level,
+        event_us=event_us,
+        recorded_us=now_us,
+        used=tuple(used),
+        note=note or ("" if speaks else "late"),
     )
-    route = routes.find(cell.hazard, current.judged_level)
-    if route and route.release is Release.AUTO and current.judged_level > current.public_level and not late:
-        current = add(EventType.RELEASED, current.public_level, current.judged_level)
-    standing = routes.find(cell.hazard, current.public_level)
-    if standing and standing.clear is Clear.AUTO and current.judged_level < current.public_level:
-        current = add(EventType.LOWERED, current.public_level, current.judged_level)
-    if current.judged_level == current.public_level == 0:
-        add(EventType.CLOSED, 0, 0)
+    after = apply(before, event)
+    changes = [(event, after)]
+    if speaks:
+        changes += follow(after, routes=routes, event_us=event_us, now_us=now_us)
+    elif after.judged_level == after.public_level == 0:
+        changes += _closed(after, event_us=event_us, now_us=now_us)
     return changes
+
+
+def follow(story: Episode, *, routes: Routes, event_us: int, now_us: int) -> list[Change]:
+    """What the routes leave to the rule: release, lower and close, so that the public level follows the judged one."""
+    changes: list[Change] = []
+    route, standing = (routes.find(story.hazard, level) for level in (story.judged_level, story.public_level))
+    if story.judged_level > story.public_level and route is not None and route.release is Release.AUTO:
+        changes += _ruled(story, EventType.RELEASED, story.judged_level, event_us=event_us, now_us=now_us)
+    elif story.judged_level < story.public_level and standing is not None and standing.clear is Clear.AUTO:
+        changes += _ruled(story, EventType.LOWERED, story.judged_level, event_us=event_us, now_us=now_us)
+    after = changes[-1][1] if changes else story
+    if after.judged_level == after.public_level == 0:
+        changes += _closed(after, event_us=event_us, now_us=now_us)
+    return changes
+
+
+def _closed(story: Episode, *, event_us: int, now_us: int) -> list[Change]:
+    return _ruled(story, EventType.CLOSED, 0, event_us=event_us, now_us=now_us)
+
+
+def _ruled(story: Episode, type: EventType, level: int, *, event_us: int, now_us: int) -> list[Change]:
+    event = replace(_decided(story, type, story.public_level, level, actor=RULE, now_us=now_us), event_us=event_us)
+    return [(event, apply(story, event))]
 
 
 def hear(before: Episode, *, known: bool, now_us: int) -> list[Change]:
@@ -114,26 +123,35 @@ def acknowledge(now: Episode, seen: Episode, actor: Actor, now_us: int) -> Seque
     ]
 
 
+def release_needs_two(story: Episode, level: int, route: Route) -> bool:
+    """From level 2, or where the route says so; what two have released, one may step up (contract 5.10)."""
+    return (route.release is Release.TWO or level >= Level.WARNING) and story.public_level < Level.WARNING
+
+
+def lower_needs_two(story: Episode, level: int) -> bool:
+    """From public level 3, and wherever the evidence does not carry the step: the machine still judges higher, or
+    knows nothing (contract 5.10, 5.11).
+    """
+    return story.public_level == Level.CRITICAL or story.judged_level > level or not story.known
+
+
 def release(
     now: Episode, seen: Episode, level: int, actor: Actor, routes: Routes, now_us: int
 ) -> Sequence[Event] | Refusal:
-    """Let a warning of `level` go public, or ask a second officer to.
-
-    From level 2 (or where the route says two) the first officer's click is a request, another officer's click the
-    release. What two have released, one may step up (design 5.10).
+    """Let a warning of `level` go public, or ask a second officer to: the first click is a request, another officer's
+    the release.
     """
     route = routes.find(now.hazard, level)
     if now.closed_us is not None or route is None or level <= now.public_level:
         return Refusal(code="pointless", text="ประกาศระดับนี้ไม่ได้หรือประกาศไปแล้ว · nothing to release at that level")
-    two = (route.release is Release.TWO or level >= Level.WARNING) and now.public_level < Level.WARNING
-    return _public(EventType.RELEASED, now, seen, level, actor, now_us, two=two)
+    return _public(EventType.RELEASED, now, seen, level, actor, now_us, two=release_needs_two(now, level, route))
 
 
 def lower(now: Episode, seen: Episode, level: int, actor: Actor, now_us: int) -> Sequence[Event] | Refusal:
-    """Take the public warning down to `level`; from public level 3 that too needs two (design 5.10)."""
+    """Take the public warning down to `level`, or ask a second officer to."""
     if not 0 <= level < now.public_level:
         return Refusal(code="pointless", text="ไม่มีประกาศที่จะลดระดับ · no public warning above that level")
-    events = _public(EventType.LOWERED, now, seen, level, actor, now_us, two=now.public_level == Level.CRITICAL)
+    events = _public(EventType.LOWERED, now, seen, level, actor, now_us, two=lower_needs_two(now, level))
     if isinstance(events, Refusal) or events[0].type is EventType.REQUESTED or level or now.judged_level:
         return events
     after = apply(now, events[0])
@@ -178,5 +196,7 @@ def _decided(
     )
 
 
-def _id(cell: Cell, event_us: int) -> str:
-    return episode_id(kind=cell.kind, hazard=cell.hazard, area=cell.area, opened=compact_utc(event_us))
+def _id(cell: Cell, event_us: int, used: Sequence[Used]) -> str:
+    """Named by what it is and by the reading that opened it: no two stories begin with the same one."""
+    opened = f"{compact_utc(event_us)}-{used[-1].seq if used else 0}"
+    return episode_id(kind=cell.kind, hazard=cell.hazard, area=cell.area, opened=opened)

@@ -1,10 +1,11 @@
 """From events to what must be sent because of them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from alerts import text
 from alerts.episode import Episode, Event, EventType, FanOut, Purpose, Used
 from alerts.route import Routes
+from sensors.quantities import QUANTITIES
 from sensors.stations import SECOND_US, Registry
 
 
@@ -25,12 +26,15 @@ def plan(
     used : readings that last decided this story before these changes, for a release by a person
     """
     made: list[FanOut] = []
-    for event, _ in changes:
+    for event, after in changes:
         used = event.used or used
         if event.type is EventType.RELEASED:
-            made.append(_fan_out(event, Purpose.ALERT, event.to_level, used, now_us, registry, routes))
+            made.append(_fan_out(event, Purpose.ALERT, event.to_level, used, now_us, registry, routes, text.alert))
         elif event.type is EventType.LOWERED and event.to_level == 0:
-            made.append(_fan_out(event, Purpose.ALL_CLEAR, event.from_level, (), now_us, registry, routes))
+            # Two officers may take a warning back against the evidence: then nobody is told that all is well.
+            calm = after.judged_level == 0 and after.known
+            words = text.all_clear if calm else text.withdrawn
+            made.append(_fan_out(event, Purpose.ALL_CLEAR, event.from_level, (), now_us, registry, routes, words))
     return tuple(made)
 
 
@@ -42,9 +46,9 @@ def _fan_out(
     now_us: int,
     registry: Registry,
     routes: Routes,
+    words: Callable[[text.Facts], str],
 ) -> FanOut:
-    route = routes.find(event.hazard, level)  # an all-clear leaves by the channels of the warning it ends
-    assert route is not None, f"{event.hazard} level {level} went public without a route"
+    route = routes.find(event.hazard, level) or routes.highest(event.hazard)
     areas = registry.descendants(event.area)
     expires_us = now_us + route.expires_s * SECOND_US
     newest = used[-1] if used else None
@@ -54,11 +58,8 @@ def _fan_out(
         phone=registry.place.phone,
         hazard=event.hazard,
         level=level,
-        areas=text.area_list(
-            registry.areas[event.area].name, [registry.areas[a].short or registry.areas[a].name for a in areas[1:]]
-        ),
-        station=registry.stations[newest.series.split("/")[0]].name if newest else "",
-        used=newest,
+        areas=text.area_list(_name(registry, event.area), [_name(registry, a) for a in areas[1:]]),
+        reading=_reading(registry, newest) if newest else "",
         now_us=now_us,
         expires_us=expires_us,
     )
@@ -71,7 +72,27 @@ def _fan_out(
         level=event.to_level,
         areas=areas,
         channels=route.channels,
-        text=text.alert(facts) if purpose is Purpose.ALERT else text.all_clear(facts),
+        text=words(facts),
         created_us=now_us,
         expires_us=expires_us,
+    )
+
+
+def _name(registry: Registry, area: str) -> str:
+    """Short name of an area; its id where the configuration has lost it: a warning must leave all the same."""
+    known = registry.areas.get(area)
+    return (known.short or known.name) if known else area
+
+
+def _reading(registry: Registry, used: Used) -> str:
+    """`ระดับน้ำสะพานบ้านโพนยาง 4.62 m (เกณฑ์ 4.50)` in the words and the unit of the quantity."""
+    station, _, name = used.series.partition("/")
+    quantity, known = QUANTITIES.get(name.partition("@")[0]), registry.stations.get(station)
+    return text.reading(
+        what=quantity.thai if quantity else name,
+        where=known.name if known else station,
+        value=f"{used.value:.{quantity.decimals if quantity else 2}f}",
+        threshold=f"{used.threshold:.{quantity.decimals if quantity else 2}f}",
+        unit=text.UNITS.get(quantity.unit, quantity.unit) if quantity else "",
+        time_us=used.time_us,
     )

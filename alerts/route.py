@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 from alerts.episode import Kind
+from alerts.rules import LevelRule, Rule
+from alerts.text import ACTIONS
 from sensors.stations import ConfigError
 
 
@@ -54,6 +56,19 @@ class Routes:
         """The route of a level."""
         return self.by.get((hazard, level))
 
+    def highest(self, hazard: str) -> Route:
+        """The route of the highest level that has one: what went public must be able to end, whatever became of its
+        route.
+
+        Raises
+        ------
+        LookupError : the hazard has none at all
+        """
+        found = [route for (of, _), route in self.by.items() if of == hazard]
+        if not found:
+            raise LookupError(f"routes.toml has no route for {hazard}: nobody can be told")
+        return max(found, key=lambda route: route.level)
+
     def automatic(self) -> "Routes":
         """The same routes with release and clearing left to the rules: for exercises."""
         return Routes(
@@ -83,12 +98,26 @@ def load(path: Path, *, kind: Kind) -> Routes:
     return Routes(by={(r.hazard, r.level): r for r in routes})
 
 
+def uncovered(routes: Routes, rules: Sequence[Rule]) -> list[str]:
+    """Levels that a rule can reach and that nobody is told of, as mistakes of the configuration."""
+    reached = {(rule.hazard, rule.level): rule.id for rule in rules if isinstance(rule, LevelRule)}
+    return [
+        f"rule {id} reaches {hazard} level {level}, for which routes.toml has no route"
+        for (hazard, level), id in sorted(reached.items())
+        if routes.find(hazard, level) is None
+    ]
+
+
 def _mistakes(routes: Sequence[Route], kind: Kind) -> list[str]:
     found = []
     for route in routes:
         who = f"route {route.hazard} level {route.level}"
         if route.level not in (1, 2, 3):
             found.append(f"{who}: level must be 1, 2 or 3")
+        elif (route.hazard, route.level) not in ACTIONS:
+            found.append(
+                f"{who}: there are no reviewed words for it; expected {', '.join(sorted({h for h, _ in ACTIONS}))}"
+            )
         if not route.channels:
             found.append(f"{who}: channels is empty; a warning that leaves by no channel warns nobody")
         if route.expires_s <= 0:

@@ -1,5 +1,6 @@
 """Rules as data: typed, with unit, source, author and date; read, checked against the stations, laid out as columns."""
 
+import math
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.episode import Level
+from alerts.words import HAZARD_WORDS
 from sensors.batch import Float64, Int64
 from sensors.quantities import QUANTITIES
 from sensors.stations import SECOND_US, ConfigError, Registry
@@ -72,8 +74,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Ladders:
     """All level rules as columns: one ladder per (hazard, series), three steps each.
 
-    A step without a rule of its own is never entered by value (enter = inf) and is left together with the step above
-    it, so that a level still comes down one step at a time.
+    A step without a rule of its own is never entered by value (enter = inf); it is left by the line and after the time
+    of the step above it, so that a level still comes down one step at a time.
     """
 
     series: NDArray[np.int32]
@@ -196,6 +198,14 @@ def _mistakes(rule: Rule, registry: Registry) -> Iterator[str]:
         return
     if rule.level not in (1, 2, 3):
         yield f"{who}: level is {rule.level} but must be 1, 2 or 3"
+    if rule.hazard not in HAZARD_WORDS:
+        yield f"{who}: hazard {rule.hazard!r} is not one of {', '.join(HAZARD_WORDS)}"
+    numbers = (rule.enter, rule.leave, rule.up_for_s, rule.down_for_s, rule.unknown_after)
+    if not all(math.isfinite(number) for number in numbers):
+        yield f"{who}: enter, leave, up_for_s, down_for_s and unknown_after must be finite, not {numbers}"
+        return
+    if not any(True for _ in _series_of(rule, registry)):
+        yield f"{who}: no station measures {rule.quantity}{' and has banks' if rule.unit == 'bank' else ''}"
     quantity = QUANTITIES.get(rule.quantity)
     if quantity is None:
         yield f"{who}: quantity {rule.quantity!r} is not one of {', '.join(QUANTITIES)}"
@@ -221,6 +231,12 @@ def _mistakes(rule: Rule, registry: Registry) -> Iterator[str]:
 
 def _disorder(ladder: Sequence[LevelRule | None], registry: Registry, series: int) -> Iterator[str]:
     held = [r for r in ladder if r is not None]
+    limits = registry.limits
+    for rule in held:
+        enter = threshold(rule, rule.enter, registry, series)
+        for name, limit in (("suspect", limits.suspect_high[series]), ("gross", limits.fail_high[series])):
+            if enter >= limit:
+                yield f"{rule.id} holds from {enter:g}, but above the {name} range ({limit:g}) no reading is believed"
     for low, high in pairwise(held):
         for name in ("enter", "leave"):
             lower = threshold(low, getattr(low, name), registry, series)

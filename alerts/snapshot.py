@@ -15,7 +15,7 @@ from sensors.batch import Int64
 from sensors.stations import Registry
 from sensors.window import Window
 
-CODE = "1"
+CODE = "2"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 
@@ -26,7 +26,7 @@ class Snapshot:
     seq: int
     state: JudgeState
     quiet_us: Int64
-    """(stations,) since when each station has been silent while we listened."""
+    """(series,) since when each has been silent while we listened."""
     listened_us: int
     """Judgement clock until which we listened."""
 

@@ -5,7 +5,7 @@ when.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alerts.episode import Kind, Used
+from alerts.episode import Kind
 from alerts.words import HAZARD_WORDS, LEVEL_WORDS, thai_clock, thai_date
 
 DRILL_PREFIX: Mapping[Kind, str] = {
@@ -15,12 +15,15 @@ DRILL_PREFIX: Mapping[Kind, str] = {
 }
 """Starts every text that is no actual warning (domain 9.35)."""
 
+UNITS: Mapping[str, str] = {"m": "ม.", "mm": "มม.", "ug/m3": "มคก./ลบ.ม."}
+"""Units as people read them."""
+
 ACTIONS: Mapping[tuple[str, int], str] = {
     ("flood", 1): "ติดตามข่าว เตรียมของจำเป็น ยา และเอกสาร",
     ("flood", 2): "ยกของขึ้นที่สูง ย้ายรถและสัตว์เลี้ยง พาผู้ป่วยและผู้สูงอายุไปที่ปลอดภัย ห้ามลุยน้ำไหลแรง",
     ("flood", 3): "ออกจากพื้นที่เสี่ยงไปที่สูงทันที ตัดไฟ พาผู้สูงอายุและเด็กออกก่อน ห้ามข้ามน้ำไหล",
 }
-"""What to do now, by hazard and level (DDPM leaflet wording, see docs/rules.md)."""
+"""What to do now, by hazard and level. Ours, to be reviewed with the provincial disaster office."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +37,8 @@ class Facts:
     level: int
     areas: str
     """`ริมห้วยสำราญ (หมู่ 1, หมู่ 3, หมู่ 7)`"""
-    station: str
-    used: Used | None
-    """The reading that decided, None when a person did without one."""
+    reading: str
+    """The reading that decided, as a line; empty when a person did without one."""
     now_us: int
     expires_us: int
 
@@ -48,11 +50,8 @@ def alert(facts: Facts) -> str:
         f"{DRILL_PREFIX[facts.kind]}{facts.place} แจ้ง{LEVEL_WORDS[facts.level]}{word} ระดับ {facts.level}",
         f"พื้นที่ {facts.areas}",
     ]
-    if facts.used is not None:
-        lines.append(
-            f"ระดับน้ำ{facts.station} {facts.used.value:.2f} ม. (เกณฑ์ {facts.used.threshold:.2f} ม.) "
-            f"เวลา {thai_clock(facts.used.time_us)} น. {thai_date(facts.used.time_us, weekday=False)}"
-        )
+    if facts.reading:
+        lines.append(facts.reading)
     lines += [
         f"ทำทันที: {ACTIONS[facts.hazard, facts.level]}",
         f"ขอความช่วยเหลือ โทร {facts.phone}",
@@ -72,6 +71,27 @@ def all_clear(facts: Facts) -> str:
             f"ขอความช่วยเหลือ โทร {facts.phone}",
             f"ออกเมื่อ {thai_clock(facts.now_us)} น. {thai_date(facts.now_us, weekday=False)}",
         )
+    )
+
+
+def withdrawn(facts: Facts) -> str:
+    """A warning taken back by officers although the danger has not been judged over."""
+    return "\n".join(
+        (
+            f"{DRILL_PREFIX[facts.kind]}{facts.place} ยกเลิกประกาศ{HAZARD_WORDS[facts.hazard]}",
+            f"พื้นที่ {facts.areas}",
+            "เจ้าหน้าที่ยกเลิกประกาศนี้ ยังให้ติดตามระดับน้ำและข่าวต่อไป",
+            f"ขอความช่วยเหลือ โทร {facts.phone}",
+            f"ออกเมื่อ {thai_clock(facts.now_us)} น. {thai_date(facts.now_us, weekday=False)}",
+        )
+    )
+
+
+def reading(*, what: str, where: str, value: str, threshold: str, unit: str, time_us: int) -> str:
+    """What was measured, where, and against which threshold."""
+    return (
+        f"{what}{where} {value} {unit} (เกณฑ์ {threshold} {unit}) "
+        f"เวลา {thai_clock(time_us)} น. {thai_date(time_us, weekday=False)}"
     )
 
 

@@ -91,7 +91,5 @@ def _answer(
 ) -> Response:
     if _wants_json(request):
         return JSONResponse({"detail": detail, "code": code}, status, headers)
-    html = web.deps.pages.render(
-        templates.ERROR, status=status, title=words(status), detail=detail, next_step=IF_WATER_RISES
-    )
+    html = web.deps.pages.render(templates.ERROR, status=status, title=detail, detail="", next_step=IF_WATER_RISES)
     return HTMLResponse(html, status, headers)

@@ -48,15 +48,39 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentView:
-    """The worst open episode, in the bar on top of the console."""
+class Choice:
+    """One button that moves the public level."""
+
+    action: str
+    """release (up) or lower: the address it is posted to."""
+    level: int
+    """Public level it leads to; 0 ends the warning."""
+    step: str
+    """do: one person suffices; ask: the first of two; confirm: the second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionView:
+    """What may be decided about one story."""
 
     episode: str
     version: int
+    place: str
+    """Said again before anything is sent: there may be several stories on the screen."""
+    requested_by: str
+    """Who asked for what a second person must confirm; empty when nothing waits."""
+    choices: Sequence[Choice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentView:
+    """The worst open episode, in the bar on top of the console."""
+
     judged_level: int
     judged_word: str
     public_level: int
     public_word: str
+    """`ยังไม่มีประกาศ` at 0: nothing announced is not the same as normal."""
     known: bool
     title: str
     """น้ำท่วม · หมู่ 1 บ้านโพนยาง"""
@@ -65,13 +89,7 @@ class IncidentView:
     """2 ชม. 55 นาที"""
     others: int
     """How many more episodes are open."""
-    can_request: int
-    """Level whose release an officer may now ask for (judged above public); 0 for none."""
-    requested_level: int
-    requested_by: str
-    needs_two: bool
-    can_lower: int
-    """Level to which the public warning may be lowered; -1 for none."""
+    decision: DecisionView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +135,7 @@ class AlarmRow:
     """0-3 judged level; -1 for a fault or notice (violet)."""
     level_word: str
     state: str
-    """unacknowledged, acknowledged, returned (back to normal, unacknowledged), closed."""
+    """unacknowledged, acknowledged, returned (back to normal, unacknowledged)."""
     icon: str
     """Sprite id of the hazard."""
     place: str
@@ -130,8 +148,11 @@ class AlarmRow:
     acknowledged_by: str
     acknowledged_at: str
     """`13:52`; empty."""
-    public_level: int
+    public_word: str
+    """What the public is told, where that differs from the level of the row; empty where it does not."""
     version: int
+    decision: DecisionView | None
+    """None for what is no danger to people: notices, silent stations."""
     station: str
     """Station to show when the row is chosen; empty for none."""
 
@@ -190,6 +211,8 @@ class PanelView:
     trend: str
     trend_text: str
     """`↑ ขึ้น 11 ซม./ชม.`; empty when not known."""
+    window_h: int
+    """How far back the hydrograph looks."""
     thresholds: Sequence[Threshold]
     rain_name: str
     """`{station}/rain_mm` of the nearest rain gauge for the bars; empty for none."""
@@ -234,12 +257,14 @@ class RiverView:
 
     name: str
     """สะพานบ้านโพนยาง"""
+    has_bank: bool
+    """Without one there is nothing to draw: the headline gives the stage itself."""
     gap_cm: int | None
     """To the bank: positive below, negative over it; None when unknown."""
     fill: float
     """Water height in the drawing: 0 bed, 1 bank, up to 1.3."""
     headline: str
-    """`ต่ำกว่าตลิ่ง 42 เซนติเมตร`, `ไม่มีข้อมูล`"""
+    """`ต่ำกว่าตลิ่ง 42 เซนติเมตร`, `ระดับน้ำ 2.52 เมตร`, `ไม่มีข้อมูล`"""
     trend: str
     trend_text: str
     """`น้ำกำลังขึ้น ชั่วโมงละ 11 ซม.`"""
@@ -268,8 +293,10 @@ class PublicView:
     level: int
     """0-3; -2 when the system cannot see (no level known anywhere)."""
     level_word: str
+    calm: bool
+    """Whether the headline is `ปกติ`. Level 0 alone is not: nothing may be announced while water stands above a line."""
     headline: str
-    """`เตือนภัยน้ำท่วม`, `ปกติ`, `ไม่มีข้อมูล`"""
+    """`เตือนภัยน้ำท่วม`, `ปกติ`, `ไม่มีประกาศเตือนภัย`, `ไม่มีข้อมูล`"""
     where: str
     """`หมู่ 1, 3, 7 · ริมห้วยสำราญ`"""
     sentence: str

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from alerts.judgement import JudgeState, judge
+from alerts.judgement import JudgeState, assess
 from sensors.batch import ReadingBatch
 from sensors.store.duck import DuckStore
 from tests.builders import MINUTE_US, T0_US, registry, rule_set, station
@@ -38,11 +38,11 @@ def main() -> None:
             state = JudgeState.empty(len(reg.series), len(rules.ladders))
             for _ in range(REPEATS):
                 clock += (rows // STATIONS + 1) * MINUTE_US
-                batch = readings(rows, clock)
-                cost, answer = timed(partial(judge, batch, state, limits=reg.limits, ladders=rules.ladders))
+                batch, none = readings(rows, clock), np.zeros(rows, dtype=np.bool_)
+                cost, answer = timed(partial(assess, batch, none, state, limits=reg.limits, ladders=rules.ladders))
                 state = answer.state
                 judged.append(cost)
-                cost, _ = timed(partial(store.append, batch, answer.flag, answer.checks))
+                cost, _ = timed(partial(store.append, batch, none, answer.flag, answer.checks))
                 appended.append(cost)
             print(f"| {rows:,} | {min(judged) / rows * 1e6:.2f} | {min(appended) / rows * 1e6:.2f} |")
         store.close()

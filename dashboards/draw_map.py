@@ -187,7 +187,7 @@ def drawing() -> dict[str, Any]:
     ]
     return {
         "type": "FeatureCollection",
-        "attribution": "แผนที่ตัวอย่าง วาดขึ้นเอง ไม่ใช่แนวเขตจริง",
+        "note": "แผนที่ตัวอย่าง วาดขึ้นเอง ไม่ใช่แนวเขตจริง",
         "features": features,
     }
 

@@ -27,7 +27,7 @@ FALLBACK_ICON = "info"
 _UNITS = "เซนติเมตร|เมตร|ชั่วโมง|นาที|ครัวเรือน|สถานี|ข้อความ|ซม.|มม.|กม.|ชม.|ม.|น.|คน|mm|cm|km|min|m|h|µg/m³|%"
 _UNIT = f"(?:{_UNITS.replace('.', '[.]')})(?:/(?:ชม|ลบ[.]ม)[.])?"
 _VILLAGES = r"หมู่ \d+(?:(?:, ?|–)\d+)*"
-_AMOUNT = re.compile(rf"{_VILLAGES}|[+−-]?\d[\d.,:–-]*\s?{_UNIT}|\d[\d.:,]+\d")
+_AMOUNT = re.compile(rf"{_VILLAGES}|[(]?[A-Z]+-\d+[)]?|(?:เกณฑ์ )?[+−-]?\d[\d.,:–-]*\s?{_UNIT}|\d[\d.:,]+\d")
 
 
 class Pages:

@@ -6,6 +6,7 @@ stream gives the same flags.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,9 @@ from sensors.stations import SECOND_US, Limits
 from sensors.window import NEVER, Window
 
 GAP_CADENCES = 1.5
-"""A reading later than this many promised intervals follows a gap (domain 9.15)."""
+"""A reading later than this many promised intervals follows a gap."""
 FUTURE_US = 600 * SECOND_US
-"""A reading stamped further ahead of its arrival is never taken as now (domain 9.4): device clocks drift by minutes,
+"""A reading stamped further ahead of its arrival is never taken as now: device clocks drift by minutes,
 not more.
 """
 HOUR_US = 3600 * SECOND_US
@@ -33,17 +34,19 @@ class Flagged:
     flag: Flags
     """(n,) the worst of them."""
     fresh: Bool
-    """(n,) in range, not from the future, and newer than all believable readings of its series that arrived before."""
+    """(n,) in range, not from the future, contradicting nothing, and newer than all believable readings of its series
+    that arrived before."""
     window: Window
     """For the next batch."""
 
 
-def flag(batch: ReadingBatch, window: Window, limits: Limits) -> Flagged:
-    """Judge every reading of a batch by gross range, clock, gap and rate of change.
+def flag(batch: ReadingBatch, conflict: Bool, window: Window, limits: Limits) -> Flagged:
+    """Judge every reading of a batch by gross range, clock, gap, rate of change and conflict.
 
     Parameters
     ----------
-    batch : n readings in order of arrival
+    batch : n readings in order of arrival, none of them a repeat
+    conflict : (n,) rows that contradict a stored one
     window : what was remembered of all series before this batch
     limits : one element per series
 
@@ -57,7 +60,8 @@ def flag(batch: ReadingBatch, window: Window, limits: Limits) -> Flagged:
     per_check = np.full((len(Check), n), Flag.GOOD, dtype=np.uint8)
     per_check[Check.GROSS_RANGE] = gross_range(batch.value, batch.series, limits)
     per_check[Check.CLOCK] = clock(batch.time_us, batch.received_us)
-    believable = (per_check[Check.GROSS_RANGE] < Flag.FAIL) & (per_check[Check.CLOCK] == Flag.GOOD)
+    per_check[Check.CONFLICT, conflict] = Flag.SUSPECT
+    believable = (per_check[Check.GROSS_RANGE] < Flag.FAIL) & (per_check[Check.CLOCK] == Flag.GOOD) & ~conflict
 
     order = np.argsort(batch.series, kind="stable")
     series, believed = batch.series[order], believable[order]
@@ -67,28 +71,32 @@ def flag(batch: ReadingBatch, window: Window, limits: Limits) -> Flagged:
 
     newest = _running_newest(np.where(believed, time, NEVER), window.last_us[series[starts]], starts, group)
     fresh = believed & (time > newest)
-    before_us, before_value = _predecessor(time, value, fresh, starts, group, window, series)
+    before = _predecessor(fresh, starts, group)
+    before_us, before_value = _at(before, time, window.last_us[series]), _at(before, value, window.last_value[series])
 
     step_us = np.where(before_us == NEVER, 0, time - np.where(before_us == NEVER, time, before_us))
-    limit = limits.cadence_us[series]
     gap_flags = np.full(n, Flag.UNKNOWN, dtype=np.uint8)
-    gap_flags[fresh & (before_us != NEVER) & (step_us <= GAP_CADENCES * limit)] = Flag.GOOD
-    rate_flags = rate_of_change(
-        value - before_value, step_us, gap=gap_flags != Flag.GOOD, suspect_per_h=limits.rise_suspect_per_h[series]
-    )
+    gap_flags[fresh & (before_us != NEVER) & (step_us <= GAP_CADENCES * limits.cadence_us[series])] = Flag.GOOD
+    limit = limits.rise_suspect_per_h[series]
+    jump = np.where(fresh, jumps(value - before_value, step_us, limit), 0).astype(np.int8)
+    earlier = _at(before, jump, window.last_jump[series])
+    rate_flags = rate_of_change(jump, earlier, compared=fresh & (gap_flags == Flag.GOOD), limited=~np.isnan(limit))
     rate_flags[~fresh] = Flag.UNKNOWN
     missing = np.isnan(value)
     gap_flags[missing] = rate_flags[missing] = Flag.MISSING
     per_check[Check.GAP, order] = gap_flags
     per_check[Check.RATE_OF_CHANGE, order] = rate_flags
 
-    fresh_in_order = np.empty(n, dtype=np.bool_)
-    fresh_in_order[order] = fresh
+    # Rows of one series follow in order of arrival, and a repeated index keeps its last assignment.
+    last_us, last_value, last_jump = window.last_us.copy(), window.last_value.copy(), window.last_jump.copy()
+    last_us[series[fresh]], last_value[series[fresh]], last_jump[series[fresh]] = time[fresh], value[fresh], jump[fresh]
+    fresh_by_row = np.empty(n, dtype=np.bool_)
+    fresh_by_row[order] = fresh
     return Flagged(
         per_check=per_check,
         flag=roll_up(per_check),
-        fresh=fresh_in_order,
-        window=_remember(window, batch, fresh_in_order),
+        fresh=fresh_by_row,
+        window=Window(last_us=last_us, last_value=last_value, last_jump=last_jump),
     )
 
 
@@ -111,28 +119,43 @@ def clock(time_us: Int64, received_us: Int64) -> Flags:
     return np.where(time_us > received_us + FUTURE_US, Flag.SUSPECT, Flag.GOOD).astype(np.uint8)
 
 
-def rate_of_change(change: Float64, step_us: Int64, *, gap: Bool, suspect_per_h: Float64) -> Flags:
-    """Doubt a change faster than this station can show.
+def jumps(change: Float64, step_us: Int64, limit_per_h: Float64) -> NDArray[np.int8]:
+    """Which way each reading changed faster than its station should.
 
     Parameters
     ----------
     change : (n,) value minus the one before; NaN where there is none
     step_us : (n,) real time between them, > 0 where compared
-    gap : (n,) whether the two lie further apart than the station promised
-    suspect_per_h : (n,) limit, unit per hour; NaN compares nothing
+    limit_per_h : (n,) unit per hour; NaN compares nothing
 
     Returns
     -------
-    flags : (n,) SUSPECT beyond the limit (never FAIL: it may be the flood of the century), UNKNOWN across a gap or
-    where nothing was
-        compared, else GOOD. A jump across a gap is thus 2 or 3, never 1.
+    jump : (n,) 1 up, -1 down, 0 within the limit or not compared
     """
-    compared = (step_us > 0) & ~np.isnan(change) & ~np.isnan(suspect_per_h)
-    flags = np.where(gap | ~compared, Flag.UNKNOWN, Flag.GOOD).astype(np.uint8)
-    flags[np.isnan(suspect_per_h)] = Flag.GOOD
-    hours = np.where(compared, step_us, HOUR_US) / HOUR_US
+    hours = np.where(step_us > 0, step_us, HOUR_US) / HOUR_US
     with np.errstate(invalid="ignore"):
-        flags[compared & (np.abs(change) > suspect_per_h * hours)] = Flag.SUSPECT
+        beyond = (step_us > 0) & (np.abs(change) > limit_per_h * hours)
+    return np.where(beyond, np.sign(change), 0).astype(np.int8)
+
+
+def rate_of_change(jump: NDArray[np.int8], earlier: NDArray[np.int8], *, compared: Bool, limited: Bool) -> Flags:
+    """Doubt a change faster than this station can show, unless the reading before went the same way as fast.
+
+    Parameters
+    ----------
+    jump : (n,) see `jumps`
+    earlier : (n,) the same of the reading before
+    compared : (n,) whether the reading before is close enough to compare with
+    limited : (n,) whether the station has a limit
+
+    Returns
+    -------
+    flags : (n,) SUSPECT for a jump (never FAIL: it may be the flood of the century), UNKNOWN for the second jump in one
+        direction (a flood that goes on rising is no spike) and where nothing could be compared, else GOOD. A jump
+        across a gap is thus 2 or 3, never 1.
+    """
+    flags = np.where(compared | ~limited, Flag.GOOD, Flag.UNKNOWN).astype(np.uint8)
+    flags[jump != 0] = np.where(jump == earlier, Flag.UNKNOWN, Flag.SUSPECT)[jump != 0]
     return flags
 
 
@@ -153,34 +176,21 @@ def _running_newest(time: Int64, carried: Int64, starts: NDArray[np.intp], group
     return newest
 
 
-def _predecessor(
-    time: Int64,
-    value: Float64,
-    fresh: Bool,
-    starts: NDArray[np.intp],
-    group: NDArray[np.intp],
-    window: Window,
-    series: NDArray[np.int32],
-) -> tuple[Int64, Float64]:
-    """(n,) time and value of the newest fresh row before each row in its group, or the remembered one."""
-    n = len(time)
-    index = np.arange(n)
-    held = np.where(fresh, index, -1)
-    last = np.empty(n, dtype=np.intp)
-    last[1:] = np.maximum.accumulate(held)[:-1] if n else held
-    if n:
-        last[0] = -1
-    inside = last >= starts[group] if n else np.empty(0, dtype=np.bool_)
-    safe = np.where(inside, last, 0)
-    before_us = np.where(inside, time[safe] if n else time, window.last_us[series])
-    before_value = np.where(inside, value[safe] if n else value, window.last_value[series])
-    return before_us, before_value
+def _predecessor(fresh: Bool, starts: NDArray[np.intp], group: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(n,) index of the newest fresh row before each row in its group, -1 where there is none."""
+    n = len(fresh)
+    if not n:
+        return np.empty(0, dtype=np.intp)
+    held = np.maximum.accumulate(np.where(fresh, np.arange(n), -1))
+    last = np.r_[-1, held[:-1]]
+    return np.where(last >= starts[group], last, -1)
 
 
-def _remember(window: Window, batch: ReadingBatch, fresh: Bool) -> Window:
-    last_us, last_value, arrived = window.last_us.copy(), window.last_value.copy(), window.arrived_us.copy()
-    # Rows of one series follow in order of arrival, and a repeated index keeps its last assignment.
-    last_us[batch.series[fresh]] = batch.time_us[fresh]
-    last_value[batch.series[fresh]] = batch.value[fresh]
-    np.maximum.at(arrived, batch.series, batch.received_us)
-    return Window(last_us=last_us, last_value=last_value, arrived_us=arrived)
+T = TypeVar("T", bound=np.generic)
+
+
+def _at(index: NDArray[np.intp], inside: NDArray[T], else_: NDArray[T]) -> NDArray[T]:
+    """Values of the rows pointed at, and of the window where none is."""
+    if not len(index):
+        return else_
+    return np.where(index >= 0, inside[index], else_)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensors.batch import Float64, Int64
 
@@ -19,8 +20,8 @@ class Window:
     """(series,) event time; NEVER before the first."""
     last_value: Float64
     """(series,) its value; NaN before the first."""
-    arrived_us: Int64
-    """(series,) newest arrival of anything, believable or not; NEVER before the first."""
+    last_jump: NDArray[np.int8]
+    """(series,) 1 or -1 when it rose or fell faster than its station should, else 0."""
 
     @classmethod
     def empty(cls, series: int) -> Self:
@@ -28,5 +29,5 @@ class Window:
         return cls(
             last_us=np.full(series, NEVER, dtype=np.int64),
             last_value=np.full(series, np.nan),
-            arrived_us=np.full(series, NEVER, dtype=np.int64),
+            last_jump=np.zeros(series, dtype=np.int8),
         )

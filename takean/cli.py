@@ -101,8 +101,8 @@ def demo_command(
         start=start,
         end=end,
     )
-    stop = _stop_on_signals()
-    with demo.running(options) as (platform, links, playing):
+    stop, died = _stop_on_signals(), threading.Event()
+    with demo.running(options, failed=_both(died, stop)) as (platform, links, playing):
         out.print("[bold]ตะเคียน · Takean[/bold]  การซ้อม ไม่ใช่เหตุจริง · an exercise, nothing here is real")
         out.print(f"  public page     {platform.url}/")
         out.print(f"  officer console {platform.url}/console")
@@ -119,10 +119,8 @@ def demo_command(
             if not over and playing.clock.now_us() > playing.end_us:
                 over = True
                 out.print("  the devices have played to their end and fall silent now; the pages stay until Ctrl-C")
-            status = platform.worker.status()
-            if not status.alive:
-                _say("the worker died", status.reason)
-                raise typer.Exit(FAILED)
+    if died.is_set():
+        raise typer.Exit(FAILED)
     out.print("ended; nothing is left running")
 
 
@@ -144,14 +142,17 @@ def run_command(*, verbose: Verbose = False) -> None:
 def user_add(
     name: Annotated[str, typer.Argument(help="2-40 of a-z 0-9 . _ -")],
     *,
-    role: Annotated[Role, typer.Option(help="What the account may do.")] = Role.VIEWER,
+    chosen: Annotated[Role | None, typer.Option("--role", help="What the account may do; viewer by default.")] = None,
 ) -> None:
     """Create an account, or a new one-time link for one that is there; prints the link's path."""
     accounts = open_accounts(settings.state_folder() / "ledger.sqlite")
     try:
         now_us = clock.real_us()
-        if name not in accounts.names():
-            accounts.create(name, role, now_us=now_us)
+        there = accounts.names().get(name)
+        if there is None:
+            accounts.create(name, chosen or Role.VIEWER, now_us=now_us)
+        elif chosen is not None and there is not chosen:
+            raise ConfigError([f"{name} is there as {there}; a role is not changed by adding the account again"])
         token = accounts.invite(name, now_us=now_us, expires_us=now_us + INVITE_US)
     except ValueError as error:
         raise ConfigError([str(error)]) from error
@@ -167,7 +168,7 @@ def device_add(ids: Annotated[list[str], typer.Argument(metavar="STATION...", he
     unknown = [station for station in ids if station not in registry.stations]
     if unknown:
         raise ConfigError([f"station {station!r} is not in stations.toml" for station in unknown])
-    path = settings.state_folder() / "devices.json"
+    path = settings.state_folder() / f"devices.{settings.load(settings.config_folder()).world.kind}.json"
     held = _credentials(path)
     secrets = {station: credentials.generate() for station in ids}
     for station, secret in secrets.items():
@@ -181,13 +182,17 @@ def _world() -> wiring.World:
     folder, state = settings.config_folder(), settings.state_folder()
     held = settings.load(folder)
     registry = stations.load(folder / "stations.toml")
+    judged = rules.compile_rules(rules.read(folder / "rules.toml"), registry, where=str(folder / "rules.toml"))
+    routes = route.load(folder / "routes.toml", kind=held.world.kind)
+    if missing := route.uncovered(routes, judged.rules):
+        raise ConfigError(missing)
     return wiring.World(
         kind=held.world.kind,
         registry=registry,
-        rules=rules.compile_rules(rules.read(folder / "rules.toml"), registry, where=str(folder / "rules.toml")),
-        routes=route.load(folder / "routes.toml", kind=held.world.kind),
+        rules=judged,
+        routes=routes,
         clock=clock.REAL,
-        credentials=_credentials(state / "devices.json"),
+        credentials=_credentials(state / f"devices.{held.world.kind}.json"),
         state=state,
         map_file=folder / held.web.map if held.web.map else settings.MAP,
         mqtt=(held.mqtt.host, held.mqtt.port),

@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from alerts.episode import Kind
 from alerts.people import Address, Role
 from firmware_sim.run import run as run_devices
 from ingest import credentials
-from sensors.stations import SECOND_US
+from sensors.stations import SECOND_US, ConfigError
 from takean import clock, wiring
 from takean.scenes import Options, Scene, replay, storm
 from takean.wiring import Platform, World
@@ -38,8 +38,14 @@ class Playing:
 
 
 @contextmanager
-def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Playing]]:
+def running(
+    options: Options, *, failed: Callable[[BaseException], None]
+) -> Iterator[tuple[Platform, Mapping[str, str], Playing]]:
     """The platform with its devices, until the block is left: (platform, one-time link of each officer, what plays).
+
+    Parameters
+    ----------
+    failed : called from a thread whose death must end the demonstration
 
     Raises
     ------
@@ -47,13 +53,15 @@ def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Pla
     """
     with ExitStack() as stack:
         state = _state(options, stack)
-        scene = replay(options) if options.record else storm(options, now_us=_resumed(state) or clock.real_us())
-        virtual = clock.virtual(state / "clock.json", origin_us=scene.start_us, speed=scene.speed)
+        try:
+            scene = replay(options) if options.record else storm(options, now_us=_resumed(state) or clock.real_us())
+            virtual = clock.virtual(state / "clock.json", origin_us=scene.start_us, speed=scene.speed)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from error
         secrets = {station: credentials.generate() for station in scene.registry.stations}
         keys = credentials.create()
         for station, secret in secrets.items():
             keys = credentials.with_station(keys, station, secret)
-        died = threading.Event()
         world = World(
             kind=Kind.EXERCISE,
             registry=scene.registry,
@@ -64,9 +72,9 @@ def running(options: Options) -> Iterator[tuple[Platform, Mapping[str, str], Pla
             state=state,
             map_file=options.map_file or scene.map_file or _no_land(state),
             mqtt=(options.host, _free(options.host, options.mqtt_port)),
-            web=(options.host, _free(options.host, options.web_port)),
+            web=(options.host, 0 if options.web_port == options.mqtt_port else _free(options.host, options.web_port)),
         )
-        platform = wiring.build(stack, world, failed=lambda _: died.set())
+        platform = wiring.build(stack, world, failed=failed)
         platform.ledger.put_addresses(
             [
                 Address(

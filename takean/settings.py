@@ -66,7 +66,7 @@ def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the journal, the ledger and the snapshots live; made where it is missing."""
     folder = Path(environment.get("TAKEAN_STATE", "var"))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 

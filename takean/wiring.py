@@ -2,9 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -24,7 +24,7 @@ from alerts.plan import plan
 from alerts.route import Routes
 from alerts.rules import RuleSet
 from api.app import create_app
-from api.deps import Deps
+from api.deps import Deps, WorkerStatus
 from dashboards.pages import Pages
 from ingest.credentials import Credentials
 from ingest.quarantine import Quarantine
@@ -81,7 +81,8 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
     OSError : an address cannot be had
     """
     # Long by intention: splitting it would only thread these names about.
-    store = DuckStore(world.state / "journal.duckdb", world.registry.keys())
+    # Readings and judgement of each kind live apart: nothing of a drill can ever be judged as actual.
+    store = DuckStore(world.state / f"journal.{world.kind}.duckdb", world.registry.keys())
     stack.callback(store.close)
     ledger = open_ledger(world.state / "ledger.sqlite")
     stack.callback(ledger.close)
@@ -96,7 +97,7 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
         plan=make_plan,
         store=store,
         ledger=ledger,
-        snapshot_path=world.state / "judge.npz",
+        snapshot_path=world.state / f"judge.{world.kind}.npz",
         now_us=world.clock.now_us,
         real_us=real_us,
     )
@@ -113,7 +114,8 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
     mqtt = worker.start()
     stack.callback(worker.stop)
 
-    _dispatch(stack, world, ledger)
+    channels = {"preview": PreviewChannel(ledger, now_us=world.clock.now_us)}
+    _dispatch(stack, world, ledger, channels)
 
     web_socket = socket.create_server(world.web, reuse_port=False)
     stack.callback(web_socket.close)
@@ -129,7 +131,7 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
             desk=Desk(ledger=ledger, kind=world.kind, plan=make_plan, routes=world.routes, now_us=world.clock.now_us),
             accounts=accounts,
             quarantine=quarantine,
-            worker=worker.status,
+            worker=lambda: _able_to_warn(worker.status(), world.kind),
             kind=world.kind,
             speed=world.clock.speed,
             now_us=world.clock.now_us,
@@ -167,8 +169,14 @@ class _WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _dispatch(stack: ExitStack, world: World, ledger: SqlLedger) -> None:
-    channels: dict[str, Channel] = {"preview": PreviewChannel(ledger, now_us=world.clock.now_us)}
+def _able_to_warn(status: WorkerStatus, kind: Kind) -> WorkerStatus:
+    """What the worker says, and whether anybody could be told."""
+    if status.ready and kind is Kind.ACTUAL:
+        return replace(status, ready=False, reason="no channel reaches people: the preview phone is for exercises")
+    return status
+
+
+def _dispatch(stack: ExitStack, world: World, ledger: SqlLedger, channels: Mapping[str, Channel]) -> None:
     stop = threading.Event()
     thread = threading.Thread(
         target=dispatch.run,

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from alerts.judge import Judge
@@ -113,9 +114,15 @@ class Worker:
             raise self._error
         return self._endpoint.address
 
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended by itself; a late heartbeat alone is no death."""
+        return self._error is not None
+
     def stop(self) -> None:
         """Finish the running batch, acknowledge it, write the last snapshot."""
-        self._stop()
+        with suppress(RuntimeError):  # its loop is closed when it died
+            self._stop()
         self._thread.join(timeout=15)
         with self._judging:
             self._judge.stop()

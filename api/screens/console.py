@@ -3,15 +3,27 @@
 import math
 from collections.abc import Sequence
 
-from alerts.episode import Episode, Level, Notice
+from alerts.episode import Episode, Notice
 from alerts.ledger import DeliveryState
 from alerts.people import ROLE_THAI, Actor, Permission
-from alerts.route import Release
 from alerts.words import HAZARD_WORDS, duration, thai_clock
+from api.screens.decisions import decision
 from api.screens.facts import Facts, worst_first
-from api.screens.stations import Observed, panel, pin, trend_text
-from api.screens.words import FAULT, NO_VALUE, UNHEARD, level_word, moment, number, rain_word, signed
+from api.screens.stations import Observed, gap_text, panel, pin, trend_text
+from api.screens.words import (
+    FAULT,
+    NO_VALUE,
+    NOT_ANNOUNCED,
+    UNHEARD,
+    UNIT_WORDS,
+    level_word,
+    moment,
+    number,
+    rain_word,
+    signed,
+)
 from api.views import AlarmRow, ConsoleView, DeliveryKpi, IncidentView, Kpi, User, World
+from sensors.quantities import QUANTITIES
 from sensors.stations import Registry
 
 STATION = "station"
@@ -68,33 +80,26 @@ def incident(facts: Facts) -> IncidentView | None:
     if not stories:
         return None
     worst = stories[0]
-    can_request = worst.judged_level if worst.judged_level > worst.public_level else 0
-    route = facts.routes.find(worst.hazard, worst.requested_level or can_request)
+    place = place_name(facts.registry, worst.area)
     return IncidentView(
-        episode=worst.id,
-        version=worst.version,
         judged_level=worst.judged_level,
         judged_word=level_word(worst.judged_level),
         public_level=worst.public_level,
-        public_word=level_word(worst.public_level),
+        public_word=level_word(worst.public_level) if worst.public_level else NOT_ANNOUNCED,
         known=worst.known,
-        title=f"{HAZARD_WORDS.get(worst.hazard, worst.hazard)} · {place_name(facts.registry, worst.area)}",
+        title=f"{HAZARD_WORDS.get(worst.hazard, worst.hazard)} · {place}",
         opened=moment(worst.opened_us, facts.now_us),
         running=duration(facts.now_us - worst.opened_us),
         others=len(stories) - 1,
-        can_request=can_request if route else 0,
-        requested_level=worst.requested_level,
-        requested_by=worst.requested_by,
-        # What two have released, one may step up (alerts.lifecycle.release).
-        needs_two=route is not None and route.release is Release.TWO and worst.public_level < Level.WARNING,
-        # A person may overrule the evidence, but then one step at a time.
-        can_lower=min(worst.judged_level, worst.public_level - 1) if worst.public_level else -1,
+        decision=decision(facts, worst, place),
     )
 
 
 def kpis(facts: Facts, everyone: Sequence[Observed]) -> tuple[Kpi, ...]:
-    """The row of cards, without the delivery card."""
-    return (_water(everyone), _rain(everyone), _dust(everyone), _reporting(facts, everyone))
+    """The row of cards, without the delivery card and without what no station measures."""
+    measured = {o.quantity for o in everyone}
+    cards = [card(everyone) for quantity, card in _CARDS.items() if quantity in measured]
+    return (*cards, _reporting(facts, everyone))
 
 
 def _unknown(key: str, icon: str, label: str, unit: str) -> Kpi:
@@ -104,17 +109,22 @@ def _unknown(key: str, icon: str, label: str, unit: str) -> Kpi:
 
 
 def _water(everyone: Sequence[Observed]) -> Kpi:
-    label, unit = "ระดับน้ำเทียบตลิ่ง (สูงสุด)", "ม."
-    candidates = [o for o in everyone if o.current and not math.isnan(o.gap_m)]
+    candidates = [o for o in everyone if o.current and o.quantity == "stage_m"]
     if not candidates:
-        return _unknown("water", "waves", label, unit)
-    top = max(candidates, key=lambda o: o.gap_m)
+        return _unknown("water", "waves", "ระดับน้ำ (สูงสุด)", "ม.")
+    # By level first: a station without banks has no distance to them.
+    top = max(candidates, key=lambda o: (o.level, -math.inf if math.isnan(o.gap_m) else o.gap_m))
+    if math.isnan(top.gap_m):
+        label, value, unit = "ระดับน้ำ (สูงสุด)", number(top.value, 2), "ม."
+    else:
+        label, value = "ระดับน้ำเทียบตลิ่ง (สูงสุด)", signed(top.gap_m)
+        unit = "ม. เหนือตลิ่ง" if round(top.gap_m, 2) > 0 else "ม. ถึงตลิ่ง"
     return Kpi(
         key="water",
         icon="waves",
         label=label,
-        value=signed(top.gap_m),
-        unit="ม. เหนือตลิ่ง" if round(top.gap_m, 2) > 0 else "ม. ถึงตลิ่ง",
+        value=value,
+        unit=unit,
         level=top.level,
         tag=top.word,
         note=" ".join(t for t in (top.station.name, trend_text(top)) if t),
@@ -156,6 +166,9 @@ def _dust(everyone: Sequence[Observed]) -> Kpi:
         tag="",
         note=top.station.name,
     )
+
+
+_CARDS = {"stage_m": _water, "rain_mm": _rain, "pm2_5_ug_m3": _dust}
 
 
 def _reporting(facts: Facts, everyone: Sequence[Observed]) -> Kpi:
@@ -221,6 +234,8 @@ def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
     seen = not episode.unacknowledged
     state = "acknowledged" if seen else "returned" if episode.judged_level == 0 else "unacknowledged"
     what, station = _grounds(facts, episode)
+    place = place_name(facts.registry, episode.area)
+    public_word = level_word(episode.public_level) if episode.public_level else NOT_ANNOUNCED
     return AlarmRow(
         id=episode.id,
         is_notice=False,
@@ -228,15 +243,16 @@ def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
         level_word=level_word(FAULT if fault else episode.judged_level),
         state=state,
         icon=HAZARD_ICONS.get(episode.hazard, "triangle-alert"),
-        place=place_name(facts.registry, episode.area),
+        place=place,
         what=what,
         at=moment(episode.since_us, facts.now_us),
         count=1,
         known=episode.known,
         acknowledged_by=(episode.seen_by or "–") if seen else "",
         acknowledged_at=thai_clock(episode.seen_us) if seen and episode.seen_us is not None else "",
-        public_level=episode.public_level,
+        public_word="" if fault or episode.public_level == episode.judged_level else public_word,
         version=episode.version,
+        decision=None if fault else decision(facts, episode, place),
         station=station,
     ), episode.since_us
 
@@ -256,10 +272,13 @@ def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
     held = facts.registry.stations.get(owner)
     where = held.name if held else owner
     if held is not None and held.banks is not None and name.startswith("stage_m"):
-        gap = used.value - held.banks.lower_m
-        side = "สูงกว่าตลิ่ง" if round(gap, 2) > 0 else "ต่ำกว่าตลิ่ง"
-        return f"{where}: น้ำ{side} {signed(gap)} ม. · เกณฑ์ {used.threshold:.2f} ม.", held.id
-    return f"{where}: {used.value:.2f} · เกณฑ์ {used.threshold:.2f}", held.id if held else ""
+        return f"{where}: {gap_text(used.value - held.banks.lower_m)} · เกณฑ์ {used.threshold:.2f} ม.", held.id
+    index = facts.registry.index.get((owner, name))
+    if index is None:
+        return f"{where}: {used.value:.2f} · เกณฑ์ {used.threshold:.2f}", held.id if held else ""
+    quantity = QUANTITIES[facts.registry.series[index].quantity]
+    unit, shown = UNIT_WORDS[quantity.unit], quantity.decimals
+    return f"{where}: {quantity.thai} {used.value:.{shown}f} {unit} · เกณฑ์ {used.threshold:.{shown}f} {unit}", owner
 
 
 def _notice_row(facts: Facts, notice: Notice) -> tuple[AlarmRow, int]:
@@ -279,8 +298,9 @@ def _notice_row(facts: Facts, notice: Notice) -> tuple[AlarmRow, int]:
         known=True,
         acknowledged_by=notice.acknowledged_by,
         acknowledged_at=thai_clock(notice.acknowledged_us) if notice.acknowledged_us is not None else "",
-        public_level=0,
+        public_word="",
         version=0,
+        decision=None,
         station=station,
     ), notice.at_us
 

@@ -46,8 +46,12 @@ def scope_of(registry: Registry, village: str) -> frozenset[str]:
 
 
 def warnings(facts: Facts, scope: frozenset[str]) -> list[Episode]:
-    """Stories in force for the public there, highest first."""
-    found = [e for e in facts.episodes if e.hazard != STATION and e.public_level > 0 and e.area in scope]
+    """Stories in force for the public there, highest first; one whose area the configuration has lost concerns all."""
+    found = [
+        e
+        for e in facts.episodes
+        if e.hazard != STATION and e.public_level > 0 and (e.area in scope or e.area not in facts.registry.areas)
+    ]
     return sorted(found, key=lambda e: -e.public_level)
 
 
@@ -64,7 +68,7 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
     phrases = PHRASES[reader.language]
     scope = scope_of(registry, reader.village)
     there = [o for o in everyone if scope.intersection(o.station.areas)]
-    water = [o for o in there if o.quantity == "stage_m" and o.station.banks]
+    water = [o for o in there if o.quantity == "stage_m"]
     known = known_areas(facts, scope)
     watched = {a for o in water if o.judged for a in o.station.areas if a in scope}
     in_force = warnings(facts, scope)
@@ -75,12 +79,13 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
     level = in_force[0].public_level if in_force else QUIET if calm else UNSEEN
     text = PUBLIC[level, reader.language]
     headline, sentence, detail = text.headline, text.sentence, text.detail
+    raised = level == QUIET and _raised(facts, there, scope)
     unseen = [registry.areas[a] for a in sorted(watched - known)]
     word = level_word(level, language=reader.language)
     if level == UNSEEN and not watched:
         sentence = phrases.unwatched
     elif level == QUIET:
-        if _raised(facts, there, scope):
+        if raised:
             headline, word, sentence = phrases.raised_headline, phrases.raised_headline, phrases.raised
         elif water and not unseen and all(o.current and o.gap_m < 0 for o in water):
             detail = phrases.below
@@ -93,6 +98,7 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
         world=world(facts),
         level=level,
         level_word=word,
+        calm=level == QUIET and not raised,
         headline=headline,
         where=_where(registry, in_force, level, reader, phrases),
         sentence=sentence,
@@ -140,12 +146,14 @@ def _where(registry: Registry, in_force: Sequence[Episode], level: int, reader: 
         roots = [a for a in registry.areas.values() if not a.parent]
         return " ".join((*(_name(a, english=english) for a in roots), phrases.everywhere))
     numbers = [_MOO.fullmatch(v.short) for v in named]
-    if not english and all(numbers):
+    if named and not english and all(numbers):
         short = "หมู่ " + ", ".join(str(n) for n in sorted(int(m[1]) for m in numbers if m))
     else:
         short = ", ".join(_name(v, english=english) for v in named)
     reaches = [
-        _name(registry.areas[a], english=english) for a in dict.fromkeys(areas) if a not in {v.id for v in named}
+        _name(registry.areas[a], english=english) if a in registry.areas else a
+        for a in dict.fromkeys(areas)
+        if a not in {v.id for v in named}
     ]
     return " · ".join(part for part in (short, ", ".join(reaches)) if part)
 
@@ -167,20 +175,33 @@ def _villages(facts: Facts, reader: Reader) -> tuple[Village, ...]:
 
 def _river(facts: Facts, observed: Observed, language: str, phrases: PublicPhrases) -> RiverView:
     english, banks = language == "en", observed.station.banks
-    assert banks is not None
     seen_us = observed.time_us or observed.heard_us
     name = observed.station.english if english else observed.station.name
     data = moment(seen_us, facts.now_us, language=language) if seen_us else None
     if not observed.time_us or facts.now_us - observed.time_us > RECENT_US:
         headline = phrases.old_data if seen_us and facts.now_us - seen_us > RECENT_US else phrases.no_data
-        return RiverView(name=name, gap_cm=None, fill=0.0, headline=headline, trend="", trend_text="", data=data)
-    gap_cm = round(-100 * observed.gap_m)
-    share = (observed.value - banks.bed_m) / (banks.lower_m - banks.bed_m)
+        return RiverView(
+            name=name,
+            has_bank=banks is not None,
+            gap_cm=None,
+            fill=0.0,
+            headline=headline,
+            trend="",
+            trend_text="",
+            data=data,
+        )
+    gap_cm, fill = None, 0.0
+    headline = f"{'stage' if english else 'ระดับน้ำ'} {observed.value:.2f} {'m' if english else 'เมตร'}"
+    if banks is not None:
+        gap_cm = round(-100 * observed.gap_m)
+        fill = min(max((observed.value - banks.bed_m) / (banks.lower_m - banks.bed_m), 0.0), RIVER_FILL_MAX)
+        headline = _bank_words(gap_cm, english=english)
     return RiverView(
         name=name,
+        has_bank=banks is not None,
         gap_cm=gap_cm,
-        fill=round(min(max(share, 0.0), RIVER_FILL_MAX), 3),
-        headline=_bank_words(gap_cm, english=english),
+        fill=round(fill, 3),
+        headline=headline,
         trend=observed.trend,
         trend_text=_trend_words(observed, english=english),
         data=data,

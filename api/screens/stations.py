@@ -36,6 +36,9 @@ TREND_POINTS_MIN = 3
 TREND_SPAN_MIN_US = 10 * MINUTE_US
 COMPLETE = 0.9
 """Share of the promised readings below which a sum is called incomplete."""
+WINDOW_FAST_H, WINDOW_H = 6, 24
+FAST_CADENCE_S = 300.0
+"""A river read this often or oftener can rise within the hour: its hydrograph shows the near past, others a day."""
 USELESS_WORD = "ค่าใช้ไม่ได้"
 
 
@@ -273,11 +276,17 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
         percent=percent,
         trend=observed.trend,
         trend_text=trend_text(observed),
+        window_h=window_h(observed.quantity, held.cadence_s),
         thresholds=thresholds(facts, observed),
         rain_name=f"{gauge.station.id}/{facts.registry.series[gauge.series].name}" if gauge else "",
         facts=_facts_of(facts, observed, gauge),
         summary=" ".join(w for w in (*words, trend_text(observed).lstrip("↑↓→ ")) if w),
     )
+
+
+def window_h(quantity: str, cadence_s: float) -> int:
+    """How many hours a hydrograph looks back."""
+    return WINDOW_FAST_H if quantity == "stage_m" and cadence_s <= FAST_CADENCE_S else WINDOW_H
 
 
 def thresholds(facts: Facts, observed: Observed) -> tuple[Threshold, ...]:
@@ -322,5 +331,5 @@ def _facts_of(facts: Facts, observed: Observed, gauge: Observed | None) -> tuple
         rows.append(("การเชื่อมต่อ", "เชื่อมต่ออยู่" if online else "หลุด"))
     banks = observed.station.banks
     if banks and observed.quantity == "stage_m" and not banks.surveyed:
-        rows.append(("ระดับตลิ่ง", "ค่าเริ่มต้น ยังไม่ได้รังวัด"))
+        rows.append(("ระดับตลิ่ง", "ค่าเริ่มต้น · ยังไม่ได้รังวัด"))
     return tuple(rows)

@@ -21,6 +21,8 @@ from api.views import Moment
 
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "–"
+NOT_ANNOUNCED = "ยังไม่มีประกาศ"
+"""Public level 0 of an open story: normal is what it is not."""
 
 FAULT = -1
 UNHEARD = -2

@@ -7,28 +7,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensors.batch import Float64, Int64, ReadingBatch
+from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.flags import Flags
 
 
 class State:
-    """What became of an appended row."""
+    """What a row is to the store."""
 
     STORED = 0
     REPEAT = 1
-    """The same series, time and value were there: nothing was written."""
+    """The same series, time and value are there: it is not written again."""
     CONFLICT = 2
-    """Another value was there for this series and time: kept beside it as a revision, flag 3."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Appended:
-    """Answer to `append`, aligned with its rows."""
-
-    seq: Int64
-    """(n,) arrival number, rising from 1 without holes over stored and conflicting rows; 0 for repeats."""
-    state: NDArray[np.uint8]
-    last_seq: int
+    """Another value is there for this series and time: kept beside it as a revision, flag 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +29,8 @@ class Journal:
     batch: ReadingBatch
     flag: Flags
     checks: NDArray[np.uint32]
+    conflict: Bool
+    """(n,) rows that contradicted a stored one when they came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,8 +62,21 @@ class SeriesStore(SeriesReader, Protocol):
     keys given at opening; the keys of an older registry stay readable.
     """
 
-    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
-        """Commit all rows in one transaction. Repeats inside the batch are found too."""
+    def recognise(self, batch: ReadingBatch) -> NDArray[np.uint8]:
+        """(n,) State of each row, compared with what is stored and with the rows of the batch that come before it."""
+
+    def append(self, batch: ReadingBatch, conflict: Bool, flag: Flags, checks: NDArray[np.uint32]) -> Int64:
+        """Commit all rows in one transaction, and number them.
+
+        Parameters
+        ----------
+        batch : n rows, none of which `recognise` calls a repeat
+        conflict : (n,) rows that it calls a conflict: kept as revisions
+
+        Returns
+        -------
+        seq : (n,) arrival numbers, rising from 1 without holes
+        """
 
     def scan(self, *, after_seq: int, rows: int) -> Iterator[Journal]:
         """Stored rows with seq > after_seq in chunks of at most `rows`; rows of series no longer registered are left

@@ -2,7 +2,7 @@
 be repeats.
 """
 
-import threading
+import queue
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.flags import Flag, Flags
-from sensors.store import Appended, History, Journal, State
-from sensors.store.conflicts import as_conflict
+from sensors.store import History, Journal, State
 
 SCHEMA = """
 create table if not exists series (id integer not null, key varchar not null);
@@ -56,31 +55,24 @@ class DuckStore:
         self._index[self._ids] = np.arange(len(keys), dtype=np.int32)
         self._last_seq = self._one("select coalesce(max(seq), 0) from reading")
         self._newest = self._load_newest()
-        self._local = threading.local()
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
-        self._lock = threading.Lock()
+        self._idle: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
 
     # ---- writing: one thread
 
-    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
-        n = len(batch)
-        state, seq = np.full(n, State.STORED, dtype=np.uint8), np.zeros(n, dtype=np.int64)
-        if not n:
-            return Appended(seq=seq, state=state, last_seq=self._last_seq)
-        ids = self._ids[batch.series]
-        ahead = _ahead(batch, self._newest)
-        if not ahead.all():
-            state[~ahead] = self._states_of_late(batch, ids, ahead)
-        written = state != State.REPEAT
-        seq[written] = self._last_seq + 1 + np.arange(int(written.sum()))
-        conflict = state == State.CONFLICT
-        if conflict.any():
-            flag, checks = flag.copy(), checks.copy()
-            flag[conflict], checks[conflict] = as_conflict(flag[conflict], checks[conflict])
-        if written.any():
+    def recognise(self, batch: ReadingBatch) -> NDArray[np.uint8]:
+        state = np.full(len(batch), State.STORED, dtype=np.uint8)
+        if len(batch):
+            ahead = _ahead(batch, self._newest)
+            if not ahead.all():
+                state[~ahead] = self._states_of_late(batch, self._ids[batch.series], ahead)
+        return state
+
+    def append(self, batch: ReadingBatch, conflict: Bool, flag: Flags, checks: NDArray[np.uint32]) -> Int64:
+        seq = self._last_seq + 1 + np.arange(len(batch), dtype=np.int64)
+        if len(batch):
             columns = {
                 "seq": seq,
-                "series": ids,
+                "series": self._ids[batch.series],
                 "time_us": batch.time_us,
                 "value": batch.value,
                 "received_us": batch.received_us,
@@ -88,10 +80,10 @@ class DuckStore:
                 "checks": checks,
                 "revision": conflict,
             }
-            self._insert(pa.table({name: column[written] for name, column in columns.items()}))
-        self._last_seq += int(written.sum())
-        np.maximum.at(self._newest, batch.series[written], batch.time_us[written])
-        return Appended(seq=seq, state=state, last_seq=self._last_seq)
+            self._insert(pa.table(columns))
+            self._last_seq = int(seq[-1])
+            np.maximum.at(self._newest, batch.series, batch.time_us)
+        return seq
 
     def _insert(self, rows: pa.Table) -> None:
         self._db.register("arriving", rows)
@@ -141,9 +133,8 @@ class DuckStore:
 
     def scan(self, *, after_seq: int, rows: int) -> Iterator[Journal]:
         while True:
-            chunk = _fetch(
-                self._cursor(),
-                "select seq, series, time_us, value, received_us, flag, checks from reading "
+            chunk = self._read(
+                "select seq, series, time_us, value, received_us, flag, checks, revision from reading "
                 "where seq > $after and seq <= $after + $rows order by seq",
                 {"after": after_seq, "rows": rows},
             )
@@ -164,14 +155,14 @@ class DuckStore:
                     ),
                     flag=chunk["flag"][keep].astype(np.uint8),
                     checks=chunk["checks"][keep].astype(np.uint32),
+                    conflict=chunk["revision"][keep].astype(np.bool_),
                 )
 
     def last_seq(self) -> int:
         return self._last_seq
 
     def history(self, key: str, *, from_us: int, to_us: int, limit: int) -> History:
-        found = _fetch(
-            self._cursor(),
+        found = self._read(
             """
             select time_us, arg_min(value, seq) as value, arg_min(flag, seq) as flag from (
                 select time_us, coalesce(value, 'nan'::double) as value, flag, seq from reading
@@ -190,8 +181,7 @@ class DuckStore:
         time, value = np.zeros(len(keys), dtype=np.int64), np.full(len(keys), np.nan)
         flag = np.full(len(keys), Flag.MISSING, dtype=np.uint8)
         place = {self._id_of[k]: i for i, k in enumerate(keys) if k in self._id_of}
-        found = _fetch(
-            self._cursor(),
+        found = self._read(
             """
             select series, max(time_us) as time_us, arg_max(coalesce(value, 'nan'::double), time_us) as value,
                    arg_max(flag, time_us) as flag
@@ -206,8 +196,7 @@ class DuckStore:
     def totals(self, keys: list[str], *, from_us: int, to_us: int) -> tuple[Float64, Int64]:
         total, count = np.zeros(len(keys)), np.zeros(len(keys), dtype=np.int64)
         place = {self._id_of[k]: i for i, k in enumerate(keys) if k in self._id_of}
-        found = _fetch(
-            self._cursor(),
+        found = self._read(
             """
             select series, sum(value) as total, count(*) as n from reading
             where series in (select unnest($series)) and time_us > $low and time_us <= $high
@@ -220,10 +209,8 @@ class DuckStore:
         return total, count
 
     def close(self) -> None:
-        with self._lock:
-            for cursor in self._cursors:
-                cursor.close()
-            self._cursors.clear()
+        while not self._idle.empty():
+            self._idle.get().close()
         self._db.close()
 
     # ---- opening
@@ -249,14 +236,16 @@ class DuckStore:
         assert row is not None
         return int(row[0])
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if cursor is None:
+    def _read(self, sql: str, values: dict[str, object]) -> dict[str, NDArray[Any]]:
+        """Columns of an answer, by a cursor of its own: as many are kept as were ever needed at once."""
+        try:
+            cursor = self._idle.get_nowait()
+        except queue.Empty:
             cursor = self._db.cursor()
-            self._local.cursor = cursor
-            with self._lock:
-                self._cursors.append(cursor)
-        return cursor
+        try:
+            return _fetch(cursor, sql, values)
+        finally:
+            self._idle.put(cursor)
 
 
 def _fetch(db: duckdb.DuckDBPyConnection, sql: str, values: dict[str, object]) -> dict[str, NDArray[Any]]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sensors.batch import Float64, Int64, ReadingBatch
+from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.flags import Flag, Flags, usable
-from sensors.store import Appended, History, Journal, State
-from sensors.store.conflicts import as_conflict
+from sensors.store import History, Journal, State
 
 
 class MemoryStore:
@@ -17,31 +16,32 @@ class MemoryStore:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = list(keys)
-        self._rows: list[tuple[int, int, float, int, int, int]] = []
-        """series, time_us, value, received_us, flag, checks; seq is the position + 1."""
+        self._rows: list[tuple[int, int, float, int, int, int, bool]] = []
+        """series, time_us, value, received_us, flag, checks, conflict; seq is the position + 1."""
         self._values: dict[tuple[int, int], list[float]] = {}
         self._lock = threading.Lock()
 
-    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
-        n = len(batch)
-        seq, state = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.uint8)
+    def recognise(self, batch: ReadingBatch) -> NDArray[np.uint8]:
+        state = np.zeros(len(batch), dtype=np.uint8)
+        earlier: dict[tuple[int, int], list[float]] = {}
+        for i in range(len(batch)):
+            key, value = (int(batch.series[i]), int(batch.time_us[i])), float(batch.value[i])
+            there = [*self._values.get(key, ()), *earlier.get(key, ())]
+            if any(v == value or (np.isnan(v) and np.isnan(value)) for v in there):
+                state[i] = State.REPEAT
+            elif there:
+                state[i] = State.CONFLICT
+            earlier.setdefault(key, []).append(value)
+        return state
+
+    def append(self, batch: ReadingBatch, conflict: Bool, flag: Flags, checks: NDArray[np.uint32]) -> Int64:
+        columns = (batch.series, batch.time_us, batch.value, batch.received_us, flag, checks, conflict)
         with self._lock:
-            for i in range(n):
-                series, time_us, value = int(batch.series[i]), int(batch.time_us[i]), float(batch.value[i])
-                there = self._values.setdefault((series, time_us), [])
-                if any(v == value or (np.isnan(v) and np.isnan(value)) for v in there):
-                    state[i] = State.REPEAT
-                    continue
-                state[i] = State.CONFLICT if there else State.STORED
-                row_flag, row_checks = flag[i : i + 1], checks[i : i + 1]
-                if there:
-                    row_flag, row_checks = as_conflict(row_flag, row_checks)
-                there.append(value)
-                self._rows.append(
-                    (series, time_us, value, int(batch.received_us[i]), int(row_flag[0]), int(row_checks[0]))
-                )
-                seq[i] = len(self._rows)
-            return Appended(seq=seq, state=state, last_seq=len(self._rows))
+            before = len(self._rows)
+            self._rows += zip(*(c.tolist() for c in columns), strict=True)
+            for series, time_us, value, *_ in self._rows[before:]:
+                self._values.setdefault((series, time_us), []).append(value)
+            return np.arange(before + 1, len(self._rows) + 1, dtype=np.int64)
 
     def scan(self, *, after_seq: int, rows: int) -> Iterator[Journal]:
         while True:
@@ -49,12 +49,13 @@ class MemoryStore:
                 chunk = self._rows[after_seq : after_seq + rows]
             if not chunk:
                 return
-            series, time_us, value, received, flag, checks = zip(*chunk, strict=True)
+            series, time_us, value, received, flag, checks, conflict = zip(*chunk, strict=True)
             yield Journal(
                 seq=np.arange(after_seq + 1, after_seq + 1 + len(chunk), dtype=np.int64),
                 batch=ReadingBatch.of(series=series, time_us=time_us, value=value, received_us=received),
                 flag=np.array(flag, dtype=np.uint8),
                 checks=np.array(checks, dtype=np.uint32),
+                conflict=np.array(conflict, dtype=np.bool_),
             )
             after_seq += len(chunk)
 
@@ -96,7 +97,7 @@ class MemoryStore:
         series = self._keys.index(key)
         first: dict[int, tuple[int, float, int]] = {}
         with self._lock:
-            for s, time_us, value, _, flag, _ in self._rows:
+            for s, time_us, value, _, flag, _, _ in self._rows:
                 if s == series and from_us <= time_us < to_us:
                     first.setdefault(time_us, (time_us, value, flag))
         return list(first.values())

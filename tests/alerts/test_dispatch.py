@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from alerts.channels import Channel, Outcome, Outgoing, Sent
 from alerts.channels.preview import PreviewChannel
-from alerts.dispatch import Policy, backoff_us, run, send_due
+from alerts.dispatch import SECOND_US, Policy, backoff_us, run, send_due
 from alerts.episode import Kind
 from alerts.ledger import AlertLedger, Delivery, DeliveryState
 from alerts.ledger.memory import MemoryLedger
-from alerts.ledger.sql import open_ledger
-from tests.alerts.ledger.builders import FOREVER_US, LEASE_US, T0_US, people, states, take, tell
+from tests.alerts.ledger.builders import FOREVER_US, HOUR_US, LEASE_US, T0_US, new_ledger, people, states, take, tell
 
 STATE = DeliveryState
 POLICY = Policy()
@@ -232,8 +231,70 @@ def test_every_delivery_ends_whatever_the_channel_does(seed: int, people_count: 
         clocks.real_us += 1_000_000
     ends = [delivery for delivery in ledger.deliveries() if delivery.state.terminal]
     assert len(ends) == people_count
-    assert all(1 <= delivery.attempts <= POLICY.attempts_max for delivery in ends)
+    assert all(delivery.attempts <= POLICY.attempts_max for delivery in ends)
+    assert all(delivery.attempts or delivery.state is STATE.EXPIRED for delivery in ends)
     assert len(channel.given) <= people_count * POLICY.attempts_max
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    steps_h=st.lists(st.integers(-24 * 365, 24), min_size=1, max_size=4),
+    recovers=st.booleans(),
+)
+def test_every_delivery_ends_although_the_real_clock_is_put(seed: int, steps_h: list[int], recovers: bool) -> None:
+    """Back or forward, by hours or years, while messages wait, and while one is in hand."""
+    rng, life_us = Random(seed), 1200 * SECOND_US
+    clocks, jumps_h = Clocks(), list(steps_h)
+
+    def answer(_: Outgoing) -> Sent:
+        if jumps_h and rng.random() < 0.3:
+            clocks.real_us += jumps_h.pop() * HOUR_US
+        return Sent(outcome=Outcome.ACCEPTED if recovers and not jumps_h else Outcome.RETRY)
+
+    ledger, channel = told(6, expires_us=T0_US + life_us), Script(answer)
+    for _ in range(life_us // (10 * SECOND_US) + 1):
+        send(ledger, channel, clocks, rng=rng)
+        clocks.now_us += 10 * SECOND_US
+        clocks.real_us += 10 * SECOND_US
+    lapse_us = 2 * POLICY.lease_us
+    clocks.real_us += lapse_us
+    send(ledger, channel, clocks, rng=rng)
+    assert {state.terminal for state in states(ledger).values()} == {True}, states(ledger)
+
+
+def test_what_waits_is_tried_at_once_when_the_real_clock_is_put_right() -> None:
+    ledger, channel, clocks = told(3), retrying(), Clocks(real_us=20_000 * HOUR_US)
+    send(ledger, channel, clocks)
+    channel.answer = lambda _: Sent(outcome=Outcome.ACCEPTED)
+    clocks.real_us -= 10_000 * HOUR_US
+    assert send(ledger, channel, clocks) == 3
+    assert set(states(ledger).values()) == {STATE.ACCEPTED}
+
+
+def test_a_batch_is_let_go_when_the_real_clock_is_put_while_it_is_in_hand() -> None:
+    clocks = Clocks(real_us=20 * HOUR_US)
+
+    def put_back(_: Outgoing) -> Sent:
+        clocks.real_us -= 10 * HOUR_US
+        return Sent(outcome=Outcome.ACCEPTED)
+
+    ledger, channel = told(2), Script(put_back)
+    assert send(ledger, channel, clocks) == 1
+    assert send(ledger, channel, clocks) == 1
+    assert len({message.key for message in channel.given}) == 2
+
+
+def test_what_expired_ends_in_chunks_without_a_try() -> None:
+    ledger, channel, clocks = told(5, expires_us=T0_US + 10), retrying(), Clocks()
+    policy = replace(POLICY, chunk=2)
+    while len(ledger.deliveries()) < 5:
+        ledger.expand(limit=2)
+    send(ledger, channel, clocks)
+    clocks.now_us = T0_US + 10
+    assert [send(ledger, channel, clocks, policy=policy) for _ in range(4)] == [2, 2, 1, 0]
+    assert {(d.state, d.reason, d.attempts) for d in ledger.deliveries()} == {(STATE.EXPIRED, "expired", 1)}
+    assert len(channel.given) == 5
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -271,7 +332,9 @@ class Breaking(MemoryLedger):
         return super().expand(limit=limit)
 
 
-def _run_until(ledger: AlertLedger, channel: Channel, is_done: Callable[[], bool]) -> None:
+def _run_until(
+    ledger: AlertLedger, channel: Channel, is_done: Callable[[], bool], beat: Callable[[], None] = lambda: None
+) -> None:
     """The loop in its thread, until something is so."""
     stop = threading.Event()
     thread = threading.Thread(
@@ -284,6 +347,7 @@ def _run_until(ledger: AlertLedger, channel: Channel, is_done: Callable[[], bool
             "rng": Random(1),
             "policy": POLICY,
             "poll_s": 0.01,
+            "beat": beat,
         },
     )
     thread.start()
@@ -309,13 +373,20 @@ def test_the_loop_outlives_a_failing_ledger_and_logs_neither_addresses_nor_texts
     _run_until(ledger, accepting(), lambda: list(states(ledger).values()) == [STATE.ACCEPTED] * 3)
     assert "RuntimeError in expand" in caplog.text
     assert "2 times in a row" in caplog.text
-    assert "tried 3 deliveries" in caplog.text
+    assert "tried or ended 3 deliveries" in caplog.text
     assert "0800000000" not in caplog.text
     assert "น้ำท่วม" not in caplog.text
 
 
+def test_the_loop_beats_with_each_turn_and_not_while_it_fails() -> None:
+    ledger = Breaking()
+    failures_left: list[int] = []
+    _run_until(ledger, accepting(), lambda: len(failures_left) >= 3, lambda: failures_left.append(ledger.failures))
+    assert set(failures_left) == {0}
+
+
 def test_the_loop_sends_what_comes_later_and_stops_when_told(tmp_path: Path) -> None:
-    with closing(open_ledger(tmp_path / "ledger.db")) as ledger:
+    with closing(new_ledger(tmp_path / "ledger.db")) as ledger:
         ledger.put_addresses(people(30))
         channel = PreviewChannel(ledger, now_us=lambda: T0_US + 7)
         later = threading.Timer(0.05, lambda: tell(ledger))

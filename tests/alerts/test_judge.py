@@ -16,7 +16,7 @@ from alerts.episode import Episode, Event, EventType, Kind
 from alerts.evidence import LadderState, LevelChanges
 from alerts.evidence import weigh as weigh_levels
 from alerts.judge import Judge, StaleJournal
-from alerts.judgement import judge as judge_batch
+from alerts.judgement import assess
 from alerts.ledger import AlertLedger, Record
 from alerts.ledger.memory import MemoryLedger
 from alerts.lifecycle import Refusal
@@ -27,14 +27,14 @@ from alerts.rules import Ladders
 from sensors.batch import Bool, ReadingBatch
 from sensors.checks import Flagged
 from sensors.checks import flag as flag_batch
-from sensors.stations import Limits
+from sensors.stations import Limits, Registry, Sensor
 from sensors.store import SeriesStore
+from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
 from sensors.window import Window
 from tests.builders import MINUTE_US, T0_US, batch, cut, registry, rule_set, station, thorough
 
 REG = registry(station("A"), station("B", areas=("other",)))
-RULES = rule_set(REG)
 MANUAL = Routes(
     by={
         ("flood", level): Route(
@@ -57,28 +57,31 @@ TWO = Actor(account="officer-2", role=Role.OFFICER)
 class World:
     """A judge with its surroundings; the clock stands at the newest arrival unless moved."""
 
-    store: SeriesStore = field(default_factory=lambda: MemoryStore(REG.keys()))
+    held: SeriesStore | None = None
     ledger: AlertLedger = field(default_factory=MemoryLedger)
     routes: Routes = MANUAL
     snapshot_path: Path | None = None
-    check: Callable[[ReadingBatch, Window, Limits], Flagged] = flag_batch
+    check: Callable[[ReadingBatch, Bool, Window, Limits], Flagged] = flag_batch
     weigh: Callable[..., tuple[LadderState, LevelChanges]] = weigh_levels
     now_us: int = T0_US
     real_us: int = 0
+    registry: Registry = REG
 
     def __post_init__(self) -> None:
+        self.store = self.held or MemoryStore(self.registry.keys())
+        self.rules = rule_set(self.registry)
         self.judge = self.started()
 
     def started(self) -> Judge:
         made = Judge(
-            cells=Cells.of(Kind.EXERCISE, REG, RULES, self.routes),
-            plan=partial(plan, registry=REG, routes=self.routes),
+            cells=Cells.of(Kind.EXERCISE, self.registry, self.rules, self.routes),
+            plan=partial(plan, registry=self.registry, routes=self.routes),
             store=self.store,
             ledger=self.ledger,
             snapshot_path=self.snapshot_path,
             now_us=lambda: self.now_us,
             real_us=lambda: self.real_us,
-            judge=partial(judge_batch, check=self.check, weigh=self.weigh),
+            assess=partial(assess, check=self.check, weigh=self.weigh),
         )
         made.start()
         return made
@@ -99,7 +102,7 @@ class World:
         return Desk(
             ledger=self.ledger,
             kind=Kind.EXERCISE,
-            plan=partial(plan, registry=REG, routes=self.routes),
+            plan=partial(plan, registry=self.registry, routes=self.routes),
             routes=self.routes,
             now_us=lambda: self.now_us,
         )
@@ -274,6 +277,203 @@ def test_the_clock_of_absence_stands_still_while_we_were_not_listening(tmp_path:
     assert len(world.ledger.episodes(Kind.EXERCISE)) == 2
 
 
+def test_two_floods_that_begin_with_the_same_minute_are_two_stories() -> None:
+    reg = registry(station("A"), station("B"))  # both speak for one village
+    world = World(registry=reg)
+    world.take(batch([2.5, 2.5] + [0.5] * 20))
+    world.take(batch([2.5, 2.5], series=1))
+    assert len(world.ledger.episodes(Kind.EXERCISE)) == 2
+    world.restart()
+    world.take(batch([4.5, 4.5], start_us=T0_US + 30 * MINUTE_US))
+    assert world.floods() == {"village": 3}
+
+
+def test_judging_by_time_goes_on_after_the_ledger_failed_once() -> None:
+    ledger = Failing()
+    world = World(ledger=ledger)
+    world.take(batch([3.5, 3.5]))
+    ledger.before = {ledger.calls + 1}
+    with pytest.raises(OSError, match="disk full"):
+        world.tick(60)
+    world.tick(1)
+    assert world.judge.healthy
+    assert not world.story().known
+    assert world.story("station").judged_level == 1
+
+
+def test_a_clock_put_back_ends_no_absence_and_makes_nothing_known() -> None:
+    world = World()
+    world.take(batch([2.9, 2.9]))
+    world.tick(10)
+    before = {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)}
+    assert before == {"A", "B", "village"}
+    world.tick(-60 * 24)
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)} == before
+    assert not any(s.known for s in world.ledger.statuses(Kind.EXERCISE))
+    world.tick(10)
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)} == before
+
+
+def test_a_glimpse_of_the_future_hides_no_later_silence() -> None:
+    world = World()
+    year = 365 * 24 * 60
+    world.now_us += year * MINUTE_US
+    world.take(batch([1.0], delay_us=year * MINUTE_US))
+    world.now_us -= year * MINUTE_US
+    world.tick(1)
+    world.tick(10)
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE) if e.hazard == "station"} == {"A", "B"}
+
+
+def test_readings_ahead_of_our_clock_are_told_to_an_officer() -> None:
+    world = World()
+    world.take(batch([2.9, 2.9], delay_us=-60 * MINUTE_US))
+    assert [(n.code, n.count) for n in world.ledger.notices(Kind.EXERCISE)] == [("clock", 1)]
+    assert world.floods() == {}
+
+
+def test_a_repeat_of_a_doubted_reading_moves_nothing() -> None:
+    world = World(routes=MANUAL.automatic())
+    ahead = batch([4.5, 4.5], start_us=T0_US + 15 * MINUTE_US, delay_us=-15 * MINUTE_US)
+    world.take(ahead)
+    world.take(batch([4.5, 4.5], start_us=T0_US + 15 * MINUTE_US, delay_us=2 * MINUTE_US))
+    assert world.floods() == {}
+    world.restart()
+    assert world.floods() == {}
+
+
+def test_what_contradicts_a_stored_reading_moves_nothing() -> None:
+    world = World()
+    world.take(batch([float("nan"), float("nan")]))
+    world.take(batch([4.5, 4.5]))
+    assert world.floods() == {}
+    assert [n.code for n in world.ledger.notices(Kind.EXERCISE)] == ["suspect_extreme"]
+    world.restart()
+    assert [(n.code, n.count) for n in world.ledger.notices(Kind.EXERCISE)] == [("suspect_extreme", 1)]
+
+
+def test_a_flood_judged_late_is_released_once_fresh_readings_confirm_it() -> None:
+    world = World(routes=MANUAL.automatic())
+    world.take(batch([4.5, 4.5], delay_us=60 * MINUTE_US))
+    world.tick()
+    assert world.story().public_level == 0
+    world.take(batch([4.5], start_us=T0_US + 62 * MINUTE_US))
+    world.tick()
+    assert world.story().public_level == 3
+
+
+def test_old_readings_clear_nothing_that_people_were_told() -> None:
+    world = World(routes=MANUAL.automatic())
+    for reading in cut(batch([4.5, 4.5, 4.5]), [1, 2]):
+        world.take(reading)
+    assert world.story().public_level == 3
+    world.take(batch([0.5] * 30, start_us=T0_US + 3 * MINUTE_US, delay_us=23 * 60 * MINUTE_US))
+    world.tick()
+    assert (world.story().judged_level, world.story().public_level) == (0, 3)
+    for reading in cut(batch([0.5] * 3, start_us=T0_US + 24 * 60 * MINUTE_US), [1, 2]):
+        world.take(reading)
+        world.tick()
+    assert world.story().closed_us is not None
+
+
+def test_a_second_flood_in_one_story_rings_again() -> None:
+    world = World()
+    world.take(batch([4.5, 4.5]))
+    desk, id = world.desk(), world.story().id
+    desk.release(id, version=1, level=3, actor=ONE)
+    desk.release(id, version=2, level=3, actor=TWO)
+    desk.acknowledge(id, version=3, actor=ONE)
+    world.take(batch([0.5] * 20, start_us=T0_US + 2 * MINUTE_US))
+    world.take(batch([4.5, 4.5], start_us=T0_US + 22 * MINUTE_US))
+    assert world.story().id == id
+    assert world.story().unacknowledged
+    again = desk.acknowledge(id, version=world.story().version, actor=TWO)
+    assert isinstance(again, Episode)
+    assert not again.unacknowledged
+
+
+def test_lowering_below_the_evidence_takes_two() -> None:
+    world = World()
+    world.take(batch([3.5, 3.5]))
+    desk, id = world.desk(), world.story().id
+    desk.release(id, version=1, level=2, actor=ONE)
+    desk.release(id, version=2, level=2, actor=TWO)
+    first = desk.lower(id, version=3, level=0, actor=ONE)
+    assert isinstance(first, Episode)
+    assert first.public_level == 2
+    same = desk.lower(id, version=4, level=0, actor=ONE)
+    assert isinstance(same, Refusal)
+    second = desk.lower(id, version=4, level=0, actor=TWO)
+    assert isinstance(second, Episode)
+    assert (second.public_level, second.judged_level, second.closed_us) == (0, 2, None)
+
+
+def test_a_restart_without_a_snapshot_hears_nobody(tmp_path: Path) -> None:
+    world = World(snapshot_path=tmp_path / "judge.npz")
+    world.take(batch([1.0]))
+    world.tick(10)
+    silent = {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)}
+    (tmp_path / "judge.npz").unlink(missing_ok=True)
+    world.restart()
+    world.tick(1)
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)} == silent == {"A", "B"}
+    world.take(batch([1.0], start_us=world.now_us))
+    world.tick()
+    assert {e.area for e in world.ledger.episodes(Kind.EXERCISE, open_only=True)} == {"B"}
+
+
+def test_stories_of_what_was_configured_away_end_or_say_that_nothing_is_known(tmp_path: Path) -> None:
+    world = World(held=DuckStore(tmp_path / "journal.duckdb", REG.keys()))
+    world.take(batch([3.5, 3.5]))
+    world.take(batch([2.5, 2.5], series=1))
+    desk = world.desk()
+    high = next(e for e in world.ledger.episodes(Kind.EXERCISE) if e.area == "village")
+    desk.release(high.id, version=1, level=2, actor=ONE)
+    desk.release(high.id, version=2, level=2, actor=TWO)
+    world.store.close()
+    after = registry(station("C", areas=("tambon",)))
+    journal = DuckStore(tmp_path / "journal.duckdb", after.keys())
+    elsewhere = World(held=journal, registry=after, ledger=world.ledger, now_us=world.now_us)
+    left = elsewhere.ledger.episodes(Kind.EXERCISE, open_only=True)
+    assert [(e.area, e.judged_level, e.public_level, e.known) for e in left] == [("village", 0, 2, False)]
+    first = elsewhere.desk().lower(high.id, version=left[0].version, level=0, actor=ONE)
+    assert isinstance(first, Episode)
+    last = elsewhere.desk().lower(high.id, version=first.version, level=0, actor=TWO)
+    assert isinstance(last, Episode)
+    assert last.closed_us is not None
+    journal.close()
+
+
+def test_a_message_that_cannot_be_made_stops_no_judgement() -> None:
+    def broken(*_: object, **__: object) -> tuple[()]:
+        raise KeyError("smoke")
+
+    world = World()
+    world.judge.plan = broken
+    world.take(batch([4.5, 4.5, 4.5]))
+    assert world.story().judged_level == 3
+    assert world.judge.healthy
+    assert [n.code for n in world.ledger.notices(Kind.EXERCISE)] == ["plan_failed"]
+
+
+def test_a_gauge_that_died_is_missed_although_its_battery_speaks() -> None:
+    two = station("A", Sensor(quantity="stage_m"), Sensor(quantity="battery_v"))
+    world = World(registry=registry(two))
+    world.take(batch([1.0]))
+    for minute in range(1, 6):
+        world.take(batch([3.9], series=1, start_us=T0_US + minute * MINUTE_US))
+        world.tick()
+    assert world.story("station").area == "A"
+    assert world.events()[0].used[0].series == "A/stage_m"
+
+
+def test_a_flood_that_rises_faster_than_its_station_should_is_still_judged() -> None:
+    fast = station("A", Sensor(quantity="stage_m", rise_suspect_per_h=5.0))
+    world = World(registry=registry(fast))
+    world.take(batch([1.0 + 0.125 * minute for minute in range(40)]))
+    assert world.floods() == {"village": 3}
+
+
 def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> None:
     world = World()
     world.take(batch([1.0, 39.0, 1.0]))
@@ -286,10 +486,10 @@ def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> Non
 POISON = 1.2345
 
 
-def poisoned(readings: ReadingBatch, window: Window, limits: Limits) -> Flagged:
+def poisoned(readings: ReadingBatch, conflict: Bool, window: Window, limits: Limits) -> Flagged:
     if (readings.value == POISON).any():
         raise RuntimeError("a check that breaks on one value")
-    return flag_batch(readings, window, limits)
+    return flag_batch(readings, conflict, window, limits)
 
 
 def test_a_poison_row_is_stored_shown_and_stops_nothing() -> None:

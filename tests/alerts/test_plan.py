@@ -1,12 +1,14 @@
 """What is sent because of what happened: once per release, once at the end, with every part a warning must have."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from alerts import route, text
+from alerts import route, rules, text
 from alerts.episode import Episode, Event, EventType, FanOut, Kind, Purpose, Used, apply
 from alerts.plan import plan
+from alerts.route import Routes
 from sensors import stations
 from sensors.stations import ConfigError
 from takean.settings import SAMPLE
@@ -96,11 +98,35 @@ def test_stepping_down_is_silent_until_the_end_which_is_told_once() -> None:
         (EventType.RELEASED, 0, 3),
         (EventType.LOWERED, 3, 2),
         (EventType.LOWERED, 2, 1),
+        (EventType.JUDGED, 3, 0),
         (EventType.LOWERED, 1, 0),
     )
     assert [f.purpose for f in made] == [Purpose.ALERT, Purpose.ALL_CLEAR]
     assert "ยุติ" in made[-1].text
     assert [f.level for f in made] == [3, 0], "an all-clear never goes before a warning"
+
+
+def test_a_warning_taken_back_against_the_evidence_never_says_that_all_is_well() -> None:
+    made = planned((EventType.JUDGED, 0, 2), (EventType.RELEASED, 0, 2), (EventType.LOWERED, 2, 0))
+    assert "กลับสู่ภาวะปกติ" not in made[-1].text
+    assert "ยกเลิกประกาศ" in made[-1].text
+
+
+def test_a_reading_is_told_in_the_words_and_unit_of_its_quantity() -> None:
+    rain = replace(USED, series="RF-01/rain_mm", value=41.2, threshold=35.0)
+    (released,) = [c for c in story((EventType.JUDGED, 0, 2), (EventType.RELEASED, 0, 2)) if c[0].version == 2]
+    (made,) = plan([released], T0_US, registry=REG, routes=ROUTES, used=(rain,))
+    assert "ฝนอบต.โพนยาง 41.2 มม. (เกณฑ์ 35.0 มม.)" in made.text
+
+
+def test_a_story_whose_area_and_route_were_configured_away_can_still_be_told_and_ended() -> None:
+    lost = [
+        (replace(event, area="gone"), replace(after, area="gone"))
+        for event, after in story((EventType.JUDGED, 0, 3), (EventType.RELEASED, 0, 3), (EventType.LOWERED, 3, 0))
+    ]
+    only_watch = Routes(by={key: r for key, r in ROUTES.by.items() if key[1] == 1})
+    made = plan(lost, T0_US, registry=REG, routes=only_watch)
+    assert [f.areas for f in made] == [("gone",), ("gone",)]
 
 
 def test_a_person_who_releases_later_still_tells_the_reading() -> None:
@@ -133,3 +159,11 @@ def test_routes_that_must_not_go_live_are_refused(
 
 def test_the_sample_routes_suit_the_actual_world() -> None:
     assert route.load(SAMPLE / "routes.toml", kind=Kind.ACTUAL).find("flood", 3) is not None
+
+
+def test_a_level_that_nobody_would_be_told_of_is_named() -> None:
+    sample = rules.read(SAMPLE / "rules.toml")
+    assert route.uncovered(ROUTES, sample) == []
+    without = Routes(by={key: r for key, r in ROUTES.by.items() if key[1] != 3})
+    (missing,) = route.uncovered(without, sample)
+    assert "flood.critical reaches flood level 3" in missing

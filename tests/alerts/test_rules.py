@@ -48,9 +48,19 @@ def test_a_rule_for_a_named_station_takes_the_place_of_the_general_one() -> None
     assert ladders.enter[0].tolist() == [2.0, 2.5]
 
 
-def test_a_station_without_banks_gets_no_rule_in_fractions_of_them() -> None:
-    reg = registry(station("A", bank_m=None))
-    assert len(rule_set(reg, level_rule(1, 0.7, unit="bank", leave=0.6)).ladders) == 0
+def test_a_rule_that_could_never_hold_is_refused() -> None:
+    reg = registry(station("A", Sensor(quantity="stage_m", suspect=(-0.5, 3.5)), bank_m=None))
+    for rule, why in (
+        (level_rule(1, 0.7, unit="bank", leave=0.6), "has banks"),
+        (level_rule(1, 10.0, quantity="rain_mm", unit="mm"), "no station measures rain_mm"),
+        (level_rule(3, 4.0), "no reading is believed"),
+        (level_rule(3, 50.0), "no reading is believed"),
+        (level_rule(3, float("nan")), "finite"),
+        (level_rule(3, 3.0, up_for_s=float("inf")), "finite"),
+        (level_rule(3, 3.0, hazard="locusts"), "'locusts'"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            rule_set(reg, rule)
 
 
 def test_all_mistakes_are_named_at_once() -> None:

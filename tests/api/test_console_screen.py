@@ -1,10 +1,15 @@
 """What officers see."""
 
-from alerts.episode import Used
+from dataclasses import replace
+
+import msgspec
+
+from alerts.episode import Episode, Used
 from alerts.people import Actor, Address, Role
 from api.screens.console import alarms, console, delivery, incident, kpis, unacknowledged, user
+from api.screens.decisions import decision
 from api.screens.stations import observe
-from api.views import ConsoleView
+from api.views import Choice, ConsoleView
 from tests.api.world import MINUTE_US, World, sample
 
 SAMRAN, PHONYANG = "331608-samran", "331608-phonyang"
@@ -43,14 +48,18 @@ def test_the_incident_shows_both_levels_and_what_may_be_asked(world: World) -> N
     world.judge(SAMRAN, 2)
     bar = incident(world.facts())
     assert bar is not None
-    assert (bar.judged_level, bar.public_level, bar.can_request, bar.needs_two, bar.can_lower) == (2, 0, 2, True, -1)
+    assert (bar.judged_level, bar.public_level, bar.public_word) == (2, 0, "ยังไม่มีประกาศ")
+    assert bar.decision.choices == (Choice(action="release", level=2, step="ask"),)
     assert bar.title == "น้ำท่วม · ริมห้วยสำราญ"
     world.publish(SAMRAN, 2)
     world.judge(SAMRAN, 3)
     bar = incident(world.facts())
     assert bar is not None
-    # What two have released, one may step up.
-    assert (bar.can_request, bar.needs_two, bar.can_lower) == (3, False, 1)
+    # What two have released, one may step up; against the evidence it goes down one step at a time.
+    assert bar.decision.choices == (
+        Choice(action="release", level=3, step="do"),
+        Choice(action="lower", level=1, step="ask"),
+    )
 
 
 def test_a_request_names_who_asked(world: World) -> None:
@@ -59,7 +68,52 @@ def test_a_request_names_who_asked(world: World) -> None:
     world.deps.desk.release(story.id, version=story.version, level=2, actor=OFFICER)
     bar = incident(world.facts())
     assert bar is not None
-    assert (bar.requested_level, bar.requested_by, bar.needs_two) == (2, "first", True)
+    assert bar.decision.requested_by == "first"
+    assert bar.decision.choices == (Choice(action="release", level=2, step="confirm"),)
+
+
+def test_ending_a_critical_warning_waits_for_a_second_person_and_may_be_overtaken(world: World) -> None:
+    world.judge(SAMRAN, 3)
+    world.publish(SAMRAN, 3)
+    story = world.judge(SAMRAN, 0)
+    bar = incident(world.facts())
+    assert bar is not None
+    assert bar.decision.choices == (Choice(action="lower", level=0, step="ask"),)
+    asked = world.deps.desk.lower(story.id, version=story.version, level=0, actor=OFFICER)
+    assert isinstance(asked, Episode)
+    bar = incident(world.facts())
+    assert bar is not None
+    assert (bar.decision.requested_by, bar.public_level) == ("first", 3)
+    assert bar.decision.choices == (Choice(action="lower", level=0, step="confirm"),)
+
+
+def test_one_person_takes_down_what_the_evidence_no_longer_carries(world: World) -> None:
+    story = replace(world.judge(SAMRAN, 2), public_level=2, judged_level=0)
+    assert decision(world.facts(), story, "here").choices == (Choice(action="lower", level=0, step="do"),)
+    blind = replace(story, known=False)
+    assert decision(world.facts(), blind, "here").choices == (Choice(action="lower", level=0, step="ask"),)
+
+
+def test_a_rise_can_be_announced_while_an_end_waits(world: World) -> None:
+    story = replace(world.judge(SAMRAN, 3), public_level=2, requested_by="first", requested_level=0)
+    assert decision(world.facts(), story, "here").choices == (
+        Choice(action="release", level=3, step="do"),
+        Choice(action="lower", level=0, step="confirm"),
+    )
+
+
+def test_every_row_decides_its_own_story(world: World) -> None:
+    world.judge(SAMRAN, 3)
+    world.judge(PHONYANG, 1)
+    world.judge("WL-03", 1, hazard="station")
+    rows = {row.place: row.decision for row in alarms(world.facts())}
+    first, second = rows["ริมห้วยสำราญ"], rows["ริมห้วยโพนยาง"]
+    assert first is not None
+    assert second is not None
+    assert first.choices == (Choice(action="release", level=3, step="ask"),)
+    assert second.choices == (Choice(action="release", level=1, step="do"),)
+    assert (second.episode, second.place) == (world.stories[PHONYANG].id, "ริมห้วยโพนยาง")
+    assert rows["WL-03 บ้านทุ่งสว่าง"] is None
 
 
 def test_the_worst_story_is_the_incident_and_silence_is_none(world: World) -> None:
@@ -90,7 +144,7 @@ def test_alarms_come_unacknowledged_first_then_level_then_newest(world: World) -
 def test_an_alarm_says_by_what_it_rose(world: World) -> None:
     world.judge(SAMRAN, 3, used=[grounds(world)])
     row = alarms(world.facts())[0]
-    assert row.what == "สะพานบ้านโพนยาง: น้ำสูงกว่าตลิ่ง +0.18 ม. · เกณฑ์ 4.50 ม."
+    assert row.what == "สะพานบ้านโพนยาง: สูงกว่าตลิ่ง 0.18 ม. · เกณฑ์ 4.50 ม."
     assert row.station == "WL-01"
 
 
@@ -100,7 +154,7 @@ def test_back_to_normal_but_unseen_is_returned(world: World) -> None:
     world.judge(SAMRAN, 1)
     world.judge(SAMRAN, 0)
     row = alarms(world.facts())[0]
-    assert (row.state, row.level, row.public_level) == ("returned", 0, 2)
+    assert (row.state, row.level, row.public_word) == ("returned", 0, "เตือนภัย")
 
 
 def test_a_closed_story_is_not_listed(world: World) -> None:
@@ -131,6 +185,22 @@ def test_the_cards_name_the_highest_and_the_silent(world: World) -> None:
     assert (dust.value, dust.tag) == ("41.2", "")
     assert (stations.value, stations.unit, stations.level, stations.tag) == ("5", "/ 8 สถานี", -1, "ขัดข้อง")
     assert stations.note.startswith("WL-03 ขาดการติดต่อ 7 นาที")
+
+
+def test_what_nobody_measures_has_no_card(world: World) -> None:
+    world.all_speak()
+    facts = world.facts()
+    rivers = [o for o in observe(facts) if o.quantity == "stage_m"]
+    assert [card.key for card in kpis(facts, rivers)] == ["water", "stations"]
+
+
+def test_a_river_without_banks_shows_its_stage_and_level(world: World) -> None:
+    world.put("WL-01/stage_m", [4.61])
+    facts = world.facts()
+    (river,) = [o for o in observe(facts) if o.station.id == "WL-01"]
+    bare = replace(river, station=msgspec.structs.replace(river.station, banks=None))
+    card = kpis(facts, [bare])[0]
+    assert (card.label, card.value, card.unit, card.tag) == ("ระดับน้ำ (สูงสุด)", "4.61", "ม.", "วิกฤต")
 
 
 def test_nothing_known_is_a_dash_and_not_a_zero(world: World) -> None:

@@ -65,6 +65,27 @@ def test_a_warning_is_taken_down_by_a_person(real: World, officers: tuple[Office
     assert (found["public_level"], found["closed_at"] is None) == (0, False)
 
 
+def test_a_critical_warning_is_ended_by_two_officers(real: World, officers: tuple[Officer, Officer]) -> None:
+    first, second = officers
+    real.all_speak()
+    real.judge(SAMRAN, 3)
+    story = real.publish(SAMRAN, 3).id
+    version = real.judge(SAMRAN, 0).version
+    assert "ขอยุติประกาศ (ต้องสองคน)" in first.browser.get("/console").text
+    assert first.press(story, "lower", version=version, level=0) == (204, "")
+    assert levels(first, story)[1] == 3
+    assert "<h1>อพยพทันที</h1>" in first.browser.get("/?v=").text
+    console = second.browser.get("/console").text
+    assert "ยืนยันยุติประกาศ" in console
+    assert "first ขอยุติประกาศ" in console
+    assert f'hx-post="/api/v1/episodes/{story}/lower"' in console
+    assert first.press(story, "lower", version=version + 1, level=0) == (409, "same_person")
+    assert second.press(story, "lower", version=version + 1, level=0) == (204, "")
+    found = first.browser.get(f"/api/v1/episodes/{story}").json()
+    assert (found["public_level"], found["closed_at"] is None) == (0, False)
+    assert "<h1>อพยพทันที</h1>" not in first.browser.get("/?v=").text
+
+
 def test_what_was_seen_is_what_is_acknowledged(real: World, officers: tuple[Officer, Officer]) -> None:
     first, second = officers
     story = real.judge(SAMRAN, 1)

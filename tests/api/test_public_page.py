@@ -1,5 +1,8 @@
 """What residents are told: what was released, what is known, and nothing else."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from alerts.episode import Kind
@@ -35,7 +38,7 @@ def test_a_system_that_never_heard_anything_says_no_data(world: World) -> None:
 def test_a_calm_day_says_there_is_no_warning(world: World) -> None:
     calm(world)
     view = page(world)
-    assert (view.level, view.headline, view.sentence) == (0, "ปกติ", "ไม่มีประกาศเตือนภัย")
+    assert (view.level, view.headline, view.sentence, view.calm) == (0, "ปกติ", "ไม่มีประกาศเตือนภัย", True)
     assert (view.detail, view.where, view.staleness) == ("น้ำต่ำกว่าตลิ่งทุกสถานี", "ตำบลโพนยาง ทุกหมู่บ้าน", "fresh")
 
 
@@ -78,7 +81,7 @@ def test_what_the_machine_thinks_is_not_the_warning(world: World) -> None:
     calm(world)
     world.judge(SAMRAN, 3)
     view = page(world)
-    assert view.level == 0
+    assert (view.level, view.calm) == (0, False)
     assert "ปกติ" not in (view.headline, view.level_word)
     assert view.sentence == PHRASES["th"].raised
 
@@ -96,6 +99,21 @@ def test_a_released_level_is_the_warning(world: World, level: int, headline: str
     world.publish(SAMRAN, level)
     view = page(world)
     assert (view.level, view.headline, view.where) == (level, headline, "หมู่ 1, 3, 7 · ริมห้วยสำราญ")
+
+
+def test_a_river_without_banks_gives_its_stage(world: World) -> None:
+    calm(world)
+    facts = world.facts()
+    bare = [replace(o, station=msgspec.structs.replace(o.station, banks=None)) for o in observe(facts)]
+    view = public(facts, bare, Reader())
+    assert [(r.has_bank, r.gap_cm) for r in view.rivers] == [(False, None)] * 4
+    assert {r.headline for r in view.rivers} == {
+        "ระดับน้ำ 1.10 เมตร",
+        "ระดับน้ำ 1.80 เมตร",
+        "ระดับน้ำ 1.90 เมตร",
+        "ระดับน้ำ 2.00 เมตร",
+    }
+    assert view.detail != PHRASES["th"].below
 
 
 def test_a_warning_stands_while_nothing_is_known(world: World) -> None:
@@ -244,3 +262,12 @@ def test_hostile_choices_are_the_default_page(client: Browser, query: str) -> No
     answer = client.get(f"/?{query}")
     assert answer.status_code == 200
     assert "<script>" not in answer.text.replace('<script type="module"', "")
+
+
+def test_a_warning_whose_area_was_configured_away_is_still_shown_to_all(world: World) -> None:
+    calm(world)
+    world.judge("gone", 3)
+    world.publish("gone", 3)
+    assert page(world).level == 3
+    assert "gone" in page(world).where
+    assert page(world, village="33160804").level == 3

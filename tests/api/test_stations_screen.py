@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.screens.stations import Observed, observe, panel, pin
+from api.screens.stations import Observed, observe, panel, pin, window_h
 from api.screens.words import ago, number, rain_word, signed
 from api.views import Pin
 from sensors.flags import Flag
@@ -116,7 +116,7 @@ def test_a_panel_holds_thresholds_bank_and_the_nearest_gauge(world: World) -> No
     assert [(t.level, round(t.value, 3)) for t in view.thresholds] == [(1, 3.15), (2, 3.825), (3, 4.5), (0, 4.5)]
     assert (view.value, view.bank_gap, view.percent) == ("2.00", "ต่ำกว่าตลิ่ง 2.50 ม.", "44%")
     assert view.rain_name == "RF-01/rain_mm"
-    assert ("ระดับตลิ่ง", "ค่าเริ่มต้น ยังไม่ได้รังวัด") in view.facts
+    assert ("ระดับตลิ่ง", "ค่าเริ่มต้น · ยังไม่ได้รังวัด") in view.facts
     assert ("แบตเตอรี่", "3.91 V") in view.facts
 
 
@@ -178,3 +178,13 @@ def test_numbers_read_back(value: float, decimals: int) -> None:
 def test_an_age_changes_at_most_once_a_minute(age_us: int, within_us: int) -> None:
     whole = NOW_US - NOW_US % MINUTE_US
     assert ago(whole - age_us, whole) == ago(whole - age_us, whole + within_us)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "cadence_s", "hours"),
+    [("stage_m", 120, 6), ("stage_m", 300, 6), ("stage_m", 900, 24), ("rain_mm", 120, 24), ("pm2_5_ug_m3", 300, 24)],
+)
+def test_a_river_read_often_is_drawn_over_six_hours_the_rest_over_a_day(
+    quantity: str, cadence_s: float, hours: int
+) -> None:
+    assert window_h(quantity, cadence_s) == hours

@@ -36,6 +36,7 @@ from sensors.batch import ReadingBatch
 from sensors.flags import Flag
 from sensors.stations import Registry
 from sensors.stations import load as load_stations
+from sensors.store import State
 from sensors.store.memory import MemoryStore
 from tests.api.browser import Browser
 
@@ -138,16 +139,14 @@ class World:
         station, _, name = key.partition("/")
         n = len(values)
         time_us = self.now_us - ago_us - step_us * np.arange(n - 1, -1, -1)
-        self.store.append(
-            ReadingBatch.of(
-                series=np.full(n, self.registry.index[station, name]),
-                time_us=time_us,
-                value=values,
-                received_us=time_us,
-            ),
-            np.full(n, flag, dtype=np.uint8),
-            np.zeros(n, dtype=np.uint32),
+        batch = ReadingBatch.of(
+            series=np.full(n, self.registry.index[station, name]),
+            time_us=time_us,
+            value=values,
+            received_us=time_us,
         )
+        conflict = self.store.recognise(batch) == State.CONFLICT
+        self.store.append(batch, conflict, np.full(n, flag, dtype=np.uint8), np.zeros(n, dtype=np.uint32))
 
     def all_speak(self) -> None:
         """Every station sends calm values for the last hour, rain a full day."""
@@ -180,7 +179,7 @@ class World:
             event_us=self.now_us,
             now_us=self.now_us,
             used=used,
-            late=False,
+            speaks=True,
             routes=routes,
         )
         self._record(changes)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensors.batch import ReadingBatch
-from sensors.flags import Check, Flag, Flags, unpack
-from sensors.store import Appended, Journal, SeriesStore, State
+from sensors.flags import Flag
+from sensors.store import Journal, SeriesStore, State
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
 from tests.builders import MINUTE_US, T0_US, batch
@@ -35,21 +36,38 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStor
 
 
 class Reopening(DuckStore):
-    """A store that is closed and opened again before every append."""
+    """A store that is closed and opened again before every batch."""
 
     def __init__(self, path: Path, keys: list[str]) -> None:
         self._path = path
         super().__init__(path, keys)
 
-    def append(self, batch: ReadingBatch, flag: Flags, checks: NDArray[np.uint32]) -> Appended:
+    def recognise(self, batch: ReadingBatch) -> NDArray[np.uint8]:
         super().close()
         super().__init__(self._path, KEYS)
-        return super().append(batch, flag, checks)
+        return super().recognise(batch)
 
 
-def put(store: SeriesStore, readings: ReadingBatch, flag: int = Flag.GOOD) -> Appended:
-    n = len(readings)
-    return store.append(readings, np.full(n, flag, dtype=np.uint8), np.full(n, 0x11111, dtype=np.uint32))
+class Put(NamedTuple):
+    """What became of offered rows: state and number of each, 0 for repeats."""
+
+    state: list[int]
+    seq: list[int]
+
+
+def put(store: SeriesStore, readings: ReadingBatch, flag: int = Flag.GOOD) -> Put:
+    """Offer rows as the judge does: recognise, then append what is new."""
+    state = store.recognise(readings)
+    new = state != State.REPEAT
+    n = int(new.sum())
+    numbers = np.zeros(len(readings), dtype=np.int64)
+    numbers[new] = store.append(
+        readings[new],
+        state[new] == State.CONFLICT,
+        np.full(n, flag, dtype=np.uint8),
+        np.full(n, 0x11111, dtype=np.uint32),
+    )
+    return Put(state.tolist(), numbers.tolist())
 
 
 def journal(store: SeriesStore, after_seq: int = 0, rows: int = 1000) -> list[tuple[int, int, int, float, int]]:
@@ -71,40 +89,40 @@ def journal(store: SeriesStore, after_seq: int = 0, rows: int = 1000) -> list[tu
 def test_arrival_numbers_rise_without_holes(store: SeriesStore) -> None:
     first = put(store, batch([1.0, 1.1]))
     second = put(store, batch([2.0], series=2))
-    assert first.seq.tolist() == [1, 2]
-    assert second.seq.tolist() == [3]
-    assert store.last_seq() == second.last_seq == 3
+    assert first.seq == [1, 2]
+    assert second.seq == [3]
+    assert store.last_seq() == 3
 
 
 def test_a_repeat_changes_nothing(store: SeriesStore) -> None:
     put(store, batch([1.0, 1.1, float("nan")]))
     again = put(store, batch([1.0, 1.1, float("nan")]))
-    assert again.state.tolist() == [State.REPEAT] * 3
-    assert again.seq.tolist() == [0, 0, 0]
+    assert again.state == [State.REPEAT] * 3
+    assert again.seq == [0, 0, 0]
     assert len(journal(store)) == 3
 
 
 def test_a_repeat_inside_the_batch_is_found(store: SeriesStore) -> None:
     done = put(store, batch([1.0, 1.0, 1.2], times_us=[T0_US, T0_US, T0_US + 1]))
-    assert done.state.tolist() == [State.STORED, State.REPEAT, State.STORED]
-    assert done.seq.tolist() == [1, 0, 2]
+    assert done.state == [State.STORED, State.REPEAT, State.STORED]
+    assert done.seq == [1, 0, 2]
 
 
-def test_another_value_at_the_same_time_is_kept_as_a_suspect_revision(store: SeriesStore) -> None:
+def test_another_value_at_the_same_time_is_kept_as_a_revision(store: SeriesStore) -> None:
     put(store, batch([1.0]))
     done = put(store, batch([1.4, 1.4], times_us=[T0_US, T0_US]))
-    assert done.state.tolist() == [State.CONFLICT, State.REPEAT]
-    assert [row[3:] for row in journal(store)] == [(1.0, Flag.GOOD), (1.4, Flag.SUSPECT)]
+    assert done.state == [State.CONFLICT, State.REPEAT]
     (chunk,) = store.scan(after_seq=0, rows=10)
-    assert unpack(chunk.checks)[Check.CONFLICT].tolist() == [Flag.GOOD, Flag.SUSPECT]
+    assert chunk.batch.value.tolist() == [1.0, 1.4]
+    assert chunk.conflict.tolist() == [False, True]
     shown = store.history("A/stage_m", from_us=0, to_us=T0_US + 1, limit=10)
     assert shown.value.tolist() == [1.0], "screens show what came first"
 
 
-def test_a_failed_flag_stays_failed_in_a_conflict(store: SeriesStore) -> None:
-    put(store, batch([1.0]))
-    put(store, batch([999.0]), Flag.FAIL)
-    assert [row[4] for row in journal(store)] == [Flag.GOOD, Flag.FAIL]
+def test_recognising_writes_nothing(store: SeriesStore) -> None:
+    store.recognise(batch([1.0, 2.0]))
+    assert store.last_seq() == 0
+    assert store.recognise(batch([1.0])).tolist() == [State.STORED]
 
 
 def test_late_rows_find_their_place_in_time(store: SeriesStore) -> None:
@@ -147,7 +165,8 @@ def test_totals_count_usable_values_once(store: SeriesStore) -> None:
 
 
 def test_an_empty_batch_is_fine(store: SeriesStore) -> None:
-    assert put(store, batch([])).last_seq == 0
+    assert put(store, batch([])) == ([], [])
+    assert store.last_seq() == 0
 
 
 def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:
@@ -158,7 +177,7 @@ def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:
     try:
         assert [(row[0], row[1]) for row in journal(second)] == [(2, 1)], "a series out of the registry is left out"
         assert second.history("A/stage_m", from_us=0, to_us=T0_US + 1, limit=1).value.tolist() == [1.0]
-        assert put(second, batch([2.0], series=1, start_us=T0_US + MINUTE_US)).state.tolist() == [State.REPEAT]
+        assert put(second, batch([2.0], series=1, start_us=T0_US + MINUTE_US)).state == [State.REPEAT]
     finally:
         second.close()
 
@@ -198,8 +217,8 @@ def test_both_stores_tell_the_same_story(batches: list[list[tuple[int, int, floa
                 received_us=[T0_US] * len(rows),
             )
             one, two = put(plain, readings), put(fast, readings)
-            assert one.seq.tolist() == two.seq.tolist()
-            assert one.state.tolist() == two.state.tolist()
+            assert one.seq == two.seq
+            assert one.state == two.state
         np.testing.assert_equal(_columns(plain), _columns(fast))
     finally:
         fast.close()

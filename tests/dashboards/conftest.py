@@ -13,7 +13,9 @@ def pages() -> Pages:
     return Pages(no_break=["สะพานบ้านโพนยาง", "บ้านโพนยาง", "ห้วยสำราญ"])
 
 
-@pytest.fixture(scope="session")
+# One for the module, not the session: while Playwright is open its event loop counts as running in this thread, and
+# no other test could start one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(

@@ -4,7 +4,9 @@ from typing import Any
 
 from api.views import (
     AlarmRow,
+    Choice,
     ConsoleView,
+    DecisionView,
     DeliveryKpi,
     IncidentView,
     Kpi,
@@ -59,10 +61,23 @@ def user(**changes: Any) -> User:
     return User(**values | changes)
 
 
-def incident(**changes: Any) -> IncidentView:
+def decision(**changes: Any) -> DecisionView:
     values: dict[str, Any] = {
         "episode": "flood.33160801.20261122T0440Z",
         "version": 4,
+        "place": "ริมห้วยสำราญ",
+        "requested_by": "",
+        "choices": (choice("release", 2, "ask"),),
+    }
+    return DecisionView(**values | changes)
+
+
+def choice(action: str, level: int, step: str) -> Choice:
+    return Choice(action=action, level=level, step=step)
+
+
+def incident(**changes: Any) -> IncidentView:
+    values: dict[str, Any] = {
         "judged_level": 2,
         "judged_word": WORDS[2],
         "public_level": 1,
@@ -72,11 +87,7 @@ def incident(**changes: Any) -> IncidentView:
         "opened": moment("11:40"),
         "running": "2 ชม. 55 นาที",
         "others": 2,
-        "can_request": 2,
-        "requested_level": 0,
-        "requested_by": "",
-        "needs_two": True,
-        "can_lower": -1,
+        "decision": decision(),
     }
     return IncidentView(**values | changes)
 
@@ -120,8 +131,9 @@ def alarm(**changes: Any) -> AlarmRow:
         "known": True,
         "acknowledged_by": "",
         "acknowledged_at": "",
-        "public_level": 3,
+        "public_word": "",
         "version": 3,
+        "decision": None,
         "station": "WL-02",
     }
     values |= changes
@@ -138,7 +150,8 @@ def alarms() -> tuple[AlarmRow, ...]:
             place="สะพานบ้านโพนยาง",
             what="น้ำต่ำกว่าตลิ่ง 0.42 ม. · เกณฑ์ 4.50 ม.",
             at=moment("14:20"),
-            public_level=1,
+            public_word=WORDS[1],
+            decision=decision(),
             station="WL-01",
         ),
         alarm(
@@ -148,7 +161,6 @@ def alarms() -> tuple[AlarmRow, ...]:
             place="ฝน อบต.โพนยาง",
             what="ฝน 24 ชม. 96.5 มม. (เกณฑ์ 90)",
             at=moment("13:50"),
-            public_level=2,
             acknowledged_at="13:52",
             station="RF-01",
             **seen,
@@ -159,7 +171,6 @@ def alarms() -> tuple[AlarmRow, ...]:
             place="บ้านทุ่งสว่าง",
             what="น้ำต่ำกว่าตลิ่ง 0.95 ม.",
             at=moment("13:10"),
-            public_level=1,
             acknowledged_at="13:14",
             station="WL-03",
             **seen,
@@ -171,7 +182,6 @@ def alarms() -> tuple[AlarmRow, ...]:
             place="ฝน โรงเรียนบ้านหัวนา",
             what="ฝน 24 ชม. 71.0 มม. (เกณฑ์ 70)",
             at=moment("12:40"),
-            public_level=1,
             acknowledged_at="12:45",
             station="RF-02",
             **seen,
@@ -186,7 +196,6 @@ def alarms() -> tuple[AlarmRow, ...]:
             at=moment("12:22"),
             count=3,
             acknowledged_at="12:40",
-            public_level=0,
             station="AQ-02",
             **seen,
         ),
@@ -237,6 +246,7 @@ def panel(**changes: Any) -> PanelView:
         "percent": "92%",
         "trend": "up",
         "trend_text": "↑ ขึ้น 11 ซม./ชม.",
+        "window_h": 6,
         "thresholds": (
             Threshold(level=0, label="ตลิ่ง 5.00", value=5.0),
             Threshold(level=2, label="เตือนภัย 4.50", value=4.5),
@@ -269,6 +279,7 @@ def console(**changes: Any) -> ConsoleView:
 def river(**changes: Any) -> RiverView:
     values: dict[str, Any] = {
         "name": "สะพานบ้านโพนยาง",
+        "has_bank": True,
         "gap_cm": 42,
         "fill": 0.72,
         "headline": "ต่ำกว่าตลิ่ง 42 เซนติเมตร",
@@ -299,6 +310,7 @@ def public(level: int = 2, **changes: Any) -> PublicView:
         "world": world(),
         "level": level,
         "level_word": WORDS[level],
+        "calm": level == 0,
         "headline": headline,
         "where": where,
         "sentence": sentence,

@@ -32,6 +32,11 @@ class Stand:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
+    def begin(self, routes: dict[str, Route]) -> None:
+        """Forget the test before."""
+        self.hang_up()
+        self.routes, self.posts, self.answer, self.asked = dict(routes), [], (204, ""), []
+
     def wait_for_stream(self) -> None:
         """Wait until some page listens."""
         with self._changed:
@@ -74,8 +79,9 @@ class Stand:
             def log_message(self, format: str, *args: object) -> None:
                 """Keep the test output for tests."""
 
-            def _answer(self, status: int, kind: str, body: bytes) -> None:
+            def _answer(self, status: int, kind: str, body: bytes, *, keep: bool = False) -> None:
                 self.send_response(status)
+                self.send_header("Cache-Control", "max-age=3600" if keep else "no-store")
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Content-Security-Policy", CSP)
@@ -88,7 +94,7 @@ class Stand:
                 if path.startswith("/static/"):
                     with open(f"{stand._static}/{path.removeprefix('/static/')}", "rb") as file:
                         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-                        self._answer(200, kind, file.read())
+                        self._answer(200, kind, file.read(), keep=True)
                 elif path == "/api/v1/stream" and path in stand.routes:
                     self._stream()
                 elif route := stand.routes.get(path):
@@ -102,7 +108,7 @@ class Stand:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.end_headers()
-                self.wfile.write(b": hello\n\n")
+                self.wfile.write(b"retry: 10\n\n")
                 self.wfile.flush()
                 self.close_connection = True
                 while (piece := stream.get()) is not None:

@@ -1,23 +1,25 @@
 """The pages in a real Chromium under the real content security policy, against a loopback stand."""
 
+import dataclasses
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, Request, Response, expect
 
-from dashboards.pages import WEB, Pages
+from api.views import ConsoleView
+from dashboards.pages import Pages
 from tests.dashboards import samples
 from tests.dashboards.samples import NOW_US
 from tests.dashboards.stand import Route, Stand
 
 pytestmark = pytest.mark.browser
 
-LOOK = WEB.parents[1] / "build" / "look"
 FIVE_MIN_US = 300_000_000
 
 
@@ -26,9 +28,9 @@ def html(page: str) -> Route:
 
 
 def series(path: str) -> tuple[str, bytes]:
-    """Twelve hours every five minutes, with one gap: a rising river and a passing rain."""
+    """Twelve hours every five minutes, more than the panel asks for, with one gap: a rising river, a passing rain."""
     query = parse_qs(urlsplit(path).query)
-    assert int(query["from"][0]) <= NOW_US - 11 * 3600 * 10**6
+    assert int(query["from"][0]) <= NOW_US - 5 * 3600 * 10**6
     assert int(query["to"][0]) > NOW_US
     times = list(range(NOW_US - 143 * FIVE_MIN_US, NOW_US + 1, FIVE_MIN_US))
     if "rain_mm" in path:
@@ -40,8 +42,9 @@ def series(path: str) -> tuple[str, bytes]:
     return "application/json", json.dumps(answer).encode()
 
 
-@pytest.fixture
-def stand(pages: Pages) -> Iterator[Stand]:
+@pytest.fixture(scope="module")
+def routes(pages: Pages) -> dict[str, Route]:
+    """Every page, rendered once."""
     view = samples.console()
     rivers = {
         3: samples.river(gap_cm=-18, fill=1.18, headline="ท่วมเหนือตลิ่ง 18 เซนติเมตร"),
@@ -61,6 +64,9 @@ def stand(pages: Pages) -> Iterator[Stand]:
         "/critical": html(pages.render("public/index.html", view=samples.public(3, rivers=(rivers[3],)))),
         "/normal": html(pages.render("public/index.html", view=samples.public(0, rivers=(rivers[0],)))),
         "/watch": html(pages.render("public/index.html", view=samples.public(1, large_text=True))),
+        "/quiet": html(
+            pages.render("public/index.html", view=samples.public(0, calm=False, headline="ไม่มีประกาศเตือนภัย"))
+        ),
         "/unseen": html(pages.render("public/index.html", view=samples.public(-2, staleness="hidden"))),
         "/preview": html(pages.render("preview/phone.html", view=samples.phone())),
         "/signin": html(pages.render("signin.html", view=samples.signin(error="ชื่อหรือรหัสผ่านไม่ถูกต้อง"))),
@@ -80,9 +86,20 @@ def stand(pages: Pages) -> Iterator[Stand]:
     }
     for key in ("WL-01/stage_m", "WL-02/stage_m", "RF-01/rain_mm", "AQ-01/pm2_5_ug_m3"):
         routes[f"/api/v1/series/{key}"] = series
-    stand = Stand(routes, str(pages.static_dir))
+    return routes
+
+
+@pytest.fixture(scope="module")
+def server(pages: Pages) -> Iterator[Stand]:
+    stand = Stand({}, str(pages.static_dir))
     yield stand
     stand.close()
+
+
+@pytest.fixture
+def stand(server: Stand, routes: dict[str, Route]) -> Stand:
+    server.begin(routes)
+    return server
 
 
 class Watched:
@@ -92,36 +109,86 @@ class Watched:
         self.page = page
         self.base = base
         self.troubles: list[str] = []
-        page.on("console", lambda m: self.troubles.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: self.troubles.append(str(e)))
-        page.on("request", lambda r: self._check_host(r.url))
-        # Violations are also reported where nothing is logged.
-        page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
-        )
+        self.answers: list[Response] = []
+        page.on("response", self._answered)
+        page.on("console", self._said)
+        page.on("pageerror", self._broke)
+        page.on("request", self._asked)
 
-    def _check_host(self, url: str) -> None:
-        if not url.startswith((self.base, "data:")):
-            self.troubles.append(f"asked another host: {url}")
+    def leave(self) -> None:
+        """Let the next test have the page."""
+        self.page.remove_listener("response", self._answered)
+        self.page.remove_listener("console", self._said)
+        self.page.remove_listener("pageerror", self._broke)
+        self.page.remove_listener("request", self._asked)
+        self.page.goto("about:blank")
+
+    def _answered(self, response: Response) -> None:
+        self.answers.append(response)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.troubles.append(message.text)
+
+    def _broke(self, error: Error) -> None:
+        self.troubles.append(str(error))
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:")):
+            self.troubles.append(f"asked another host: {request.url}")
+
+
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    context = browser.new_context(locale="th-TH", timezone_id="Asia/Bangkok", **options)
+    context.set_default_timeout(10_000)
+    # Violations are also reported where nothing is logged.
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
+    )
+    return context
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser) -> Iterator[Page]:
+    """One page for all tests that need none of their own: a new one costs more than what most of them do."""
+    context = new_context(browser)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture
-def visit(browser: Browser, stand: Stand) -> Iterator[Callable[..., Watched]]:
-    contexts: list[BrowserContext] = []
+def visit(browser: Browser, shared: Page, stand: Stand) -> Iterator[Callable[..., Watched]]:
+    opened: list[BrowserContext] = []
+    watching: list[Watched] = []
 
-    def go(path: str, width: int = 1920, height: int = 1080, **options: Any) -> Watched:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, locale="th-TH", timezone_id="Asia/Bangkok", **options
-        )
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        watched = Watched(context.new_page(), stand.url)
-        watched.page.goto(stand.url + path)
+    def go(path: str, width: int = 1920, height: int = 1080, *, clock: bool = False, **options: Any) -> Watched:
+        """Open a page; with `clock` its time is moved by the test; `options` make a browser of its own."""
+        page = shared
+        if options or clock:
+            opened.append(new_context(browser, **options))
+            page = opened[-1].new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        if clock:
+            page.clock.install()
+        watched = Watched(page, stand.url)
+        if page is shared:
+            watching.append(watched)
+        page.goto(stand.url + path)
         return watched
 
     yield go
-    for context in contexts:
+    for watched in watching:
+        watched.leave()
+    for context in opened:
         context.close()
+
+
+def forward_until(page: Page, what: Callable[[], bool], ms: int) -> None:
+    """Move the page's clock in steps until something is so: answers travel at their own pace."""
+    deadline_s = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline_s
+        page.clock.fast_forward(ms)
 
 
 def drawn(page: Page) -> None:
@@ -141,11 +208,6 @@ def style(page: Page, selector: str, name: str) -> str:
     return str(page.locator(selector).first.evaluate("(e, name) => getComputedStyle(e).getPropertyValue(name)", name))
 
 
-def picture(page: Page, name: str, *, full: bool = False) -> None:
-    LOOK.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(LOOK / f"{name}.png"), full_page=full)
-
-
 # --- nothing from elsewhere, nothing inline, nothing wrong -----------------------------------------------------------
 
 
@@ -159,6 +221,7 @@ def picture(page: Page, name: str, *, full: bool = False) -> None:
         ("/critical", 390, 844),
         ("/normal", 390, 844),
         ("/watch", 360, 740),
+        ("/quiet", 390, 844),
         ("/unseen", 390, 844),
         ("/preview", 1366, 900),
         ("/preview", 390, 844),
@@ -173,7 +236,6 @@ def test_a_page_opens_without_trouble_and_without_sideways_scroll(
     watched = visit(path, width, height)
     if path in ("/console", "/drill"):
         drawn(watched.page)
-    picture(watched.page, f"{path.strip('/').replace('/', '-')}-{width}", full=width < 1000)
     assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert watched.troubles == []
 
@@ -185,7 +247,6 @@ def test_the_overview_stands_on_its_grid(visit: Callable[..., Watched]) -> None:
     watched = visit("/console")
     page = watched.page
     drawn(page)
-    picture(page, "console-1920")
     assert box(page, ".logo")["height"] == 56
     assert box(page, ".head")["height"] == 56
     assert box(page, ".rail")["width"] == 76
@@ -365,25 +426,76 @@ def test_choosing_another_station_draws_its_own_series(visit: Callable[..., Watc
     assert watched.troubles == []
 
 
-def test_a_lost_server_greys_the_screen_until_it_is_back(browser: Browser, stand: Stand) -> None:
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
-    page = context.new_page()
-    page.clock.install()
-    page.goto(f"{stand.url}/console")
+def test_a_lost_server_greys_the_screen_until_it_is_back(visit: Callable[..., Watched], stand: Stand) -> None:
+    page = visit("/console", 1366, 768, clock=True).page
     stand.wait_for_stream()
     page.evaluate("document.addEventListener('htmx:sseError', () => { window.noticed = true; })")
     stand.hang_up()
     page.wait_for_function("window.noticed === true", polling=50)
-    page.clock.fast_forward(4000)
-    expect(page.locator("#lost")).to_be_hidden()
     page.clock.fast_forward(2000)
+    expect(page.locator("#lost")).to_be_hidden()
+    page.clock.fast_forward(2500)
     expect(page.locator("#lost")).to_be_visible()
     expect(page.locator("#lost-since")).to_contain_text("น.")
     expect(page.locator("body")).to_have_class(re.compile("is-lost"))
     stand.routes["/api/v1/stream"] = html("")
-    page.clock.fast_forward(120_000)
-    expect(page.locator("#lost")).to_be_hidden()
-    context.close()
+    forward_until(page, page.locator("#lost").is_hidden, 1000)
+
+
+@pytest.mark.parametrize(("path", "banner"), [("/console", "#lost"), ("/", "#offline")])
+def test_a_cut_cable_is_noticed_by_the_silence(
+    visit: Callable[..., Watched], stand: Stand, path: str, banner: str
+) -> None:
+    page = visit(path, 1366, 768, clock=True).page
+    stand.wait_for_stream()
+    page.clock.fast_forward(10_000)
+    expect(page.locator(banner)).to_be_hidden()
+    forward_until(page, page.locator(banner).is_visible, 4000)
+    stand.say("alive", "")
+    expect(page.locator(banner)).to_be_hidden()
+
+
+def crowd(*, acknowledged: int = -1) -> ConsoleView:
+    """Sixty alarms; one of them may have been acknowledged."""
+    rows = [samples.alarm(id=f"flood.{i}", place=f"สถานที่ {i}", station="") for i in range(60)]
+    if acknowledged >= 0:
+        rows[acknowledged] = dataclasses.replace(rows[acknowledged], state="acknowledged", acknowledged_by="officer2")
+    return samples.console(alarms=tuple(rows), unacknowledged=sum(r.state != "acknowledged" for r in rows))
+
+
+def test_sixty_alarms_are_replaced_without_moving_under_the_eyes(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
+    stand.routes["/crowd"] = html(pages.render("console/overview.html", view=crowd()))
+    watched = visit("/crowd")
+    page = watched.page
+    stand.wait_for_stream()
+    assert page.evaluate("document.documentElement.scrollHeight") == 1080, "the list scrolls, not the page"
+    row = page.locator('[id="episode-flood.30"]')
+    row.focus()
+    page.keyboard.press("ArrowDown")
+    top = page.evaluate("document.getElementById('alarms').scrollTop")
+    assert top > 500
+    # Somebody else acknowledges the row above: everything is replaced.
+    stand.say("alarms", pages.render("console/_alarms.html", view=crowd(acknowledged=30)))
+    expect(row).to_contain_text("officer2")
+    assert page.title().startswith("(59) ")
+    after = page.locator('[id="episode-flood.31"]')
+    expect(after).to_be_focused()
+    assert page.evaluate("document.getElementById('alarms').scrollTop") == pytest.approx(top, abs=1)
+    # The keyboard goes on where it was.
+    page.keyboard.press("Tab")
+    expect(after.locator("[data-acknowledge]")).to_be_focused()
+    with page.expect_response(re.compile("acknowledge")):
+        page.keyboard.press("a")
+    assert [path for path, _, _ in stand.posts] == ["/api/v1/episodes/flood.31/acknowledge"]
+    # The button that was pressed is gone: its row keeps the focus.
+    stand.say("alarms", pages.render("console/_alarms.html", view=crowd(acknowledged=31)))
+    expect(after).to_contain_text("officer2")
+    expect(after).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(row).to_be_focused()
+    assert watched.troubles == []
 
 
 # --- what an officer does ---------------------------------------------------------------------------------------
@@ -414,13 +526,15 @@ def test_a_release_asks_once_more_and_names_version_and_level(visit: Callable[..
         said.append(dialog.message)
         dialog.dismiss()
 
+    # The incident bar and the row of its story offer the same.
+    expect(page.get_by_role("button", name="ขอประกาศ เตือนภัย")).to_have_count(2)
     page.once("dialog", refuse)
-    page.get_by_role("button", name="ขอประกาศ เตือนภัย").click()
-    assert said == ["ขอประกาศ เตือนภัย ถึงประชาชน?"]
+    page.locator("#incident").get_by_role("button", name="ขอประกาศ เตือนภัย").click()
+    assert said == ["ขอประกาศ เตือนภัย · ริมห้วยสำราญ? ต้องมีเจ้าหน้าที่อีกคนยืนยัน"]
     assert stand.posts == []
     page.once("dialog", lambda d: d.accept())
     with page.expect_response(re.compile("release")):
-        page.get_by_role("button", name="ขอประกาศ เตือนภัย").click()
+        page.locator(".alarm").get_by_role("button", name="ขอประกาศ เตือนภัย").click()
     assert stand.posts == [("/api/v1/episodes/flood.33160801.20261122T0440Z/release", "version=4&level=2", "token-1")]
 
 
@@ -432,6 +546,24 @@ def test_a_refusal_is_said_in_its_own_words(visit: Callable[..., Watched], stand
     expect(page.locator("#toast")).to_have_attribute("aria-live", "polite")
 
 
+def test_who_asked_is_not_offered_the_confirmation(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    asked = samples.decision(requested_by="officer1", choices=(samples.choice("lower", 0, "confirm"),))
+    view = samples.console(incident=samples.incident(decision=asked), alarms=(samples.alarm(decision=asked),))
+    for name in ("officer1", "officer2"):
+        theirs = dataclasses.replace(view, user=samples.user(name=name))
+        stand.routes[f"/{name}"] = html(pages.render("console/overview.html", view=theirs))
+    confirm = "button[hx-post$='/lower']:visible"
+    expect(visit("/officer2").page.locator(confirm)).to_have_count(2)
+    page = visit("/officer1").page
+    expect(page.locator("#incident")).to_contain_text("รอผู้ยืนยันอีกคน")
+    expect(page.locator(confirm)).to_have_count(0)
+    stand.wait_for_stream()
+    stand.say("incident", pages.render("console/_incident.html", view=view))
+    stand.say("alarms", pages.render("console/_alarms.html", view=dataclasses.replace(view, unacknowledged=7)))
+    expect(page.locator("#badge")).to_have_text("7")
+    expect(page.locator(confirm)).to_have_count(0)
+
+
 def test_who_may_not_is_not_offered_the_button(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
     viewer = samples.user(may_acknowledge=False, may_release=False)
     stand.routes["/viewer"] = html(pages.render("console/overview.html", view=samples.console(user=viewer)))
@@ -439,29 +571,61 @@ def test_who_may_not_is_not_offered_the_button(visit: Callable[..., Watched], st
     expect(page.locator(".needs-acknowledge:visible, .needs-release:visible")).to_have_count(0)
 
 
-def test_a_map_of_another_place_is_drawn_whatever_it_holds(
-    visit: Callable[..., Watched], stand: Stand, pages: Pages
-) -> None:
-    ring = [[104.17, 14.90], [104.24, 14.90], [104.24, 14.95], [104.17, 14.90]]
-    foreign = {
-        "type": "FeatureCollection",
-        "features": [
-            {"type": "Feature", "properties": None, "geometry": {"type": "Polygon", "coordinates": [ring]}},
-            {
-                "type": "Feature",
-                "properties": {"layer": "canal"},
-                "geometry": {"type": "LineString", "coordinates": ring},
-            },
-            {"type": "Feature", "properties": {"layer": "well"}, "geometry": {"type": "Point", "coordinates": ring[0]}},
-        ],
-    }
-    stand.routes["/map.geojson"] = lambda _: ("application/geo+json", json.dumps(foreign).encode())
-    stand.routes["/foreign"] = html(pages.render("console/overview.html", view=samples.console(map_url="/map.geojson")))
-    watched = visit("/foreign")
-    watched.page.wait_for_selector("path.m-boundary", state="attached")
-    assert watched.page.locator("path.m-other").count() == 2
-    assert watched.page.locator("path.m-veil").count() == 1
-    assert watched.troubles == []
+def square(west: float, south: float, size: float) -> dict[str, Any]:
+    ring = [[west, south], [west + size, south], [west + size, south + size], [west, south + size], [west, south]]
+    return {"type": "Feature", "properties": None, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+
+def feature(layer: str, kind: str, coordinates: Any) -> dict[str, Any]:
+    return {"type": "Feature", "properties": {"layer": layer}, "geometry": {"type": kind, "coordinates": coordinates}}
+
+
+@pytest.fixture
+def on_map(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> Callable[..., Page]:
+    def draw(*features: dict[str, Any], **more: str) -> Page:
+        drawing = json.dumps({"type": "FeatureCollection", "features": features, **more}).encode()
+        stand.routes["/map.geojson"] = lambda _: ("application/geo+json", drawing)
+        stand.routes["/foreign"] = html(
+            pages.render("console/overview.html", view=samples.console(map_url="/map.geojson"))
+        )
+        page: Page = visit("/foreign").page
+        return page
+
+    return draw
+
+
+def test_a_map_of_another_place_is_drawn_whatever_it_holds(on_map: Callable[..., Page]) -> None:
+    page = on_map(
+        square(104.15, 14.90, 0.1),
+        square(104.25, 14.90, 5.0),
+        feature("canal", "LineString", [[104.17, 14.90], [104.24, 14.95]]),
+        feature("well", "Point", [104.17, 14.90]),
+        note="วาดจากแนวเขตตำบล",
+    )
+    page.wait_for_selector("path.m-boundary", state="attached")
+    assert page.locator("path.m-other").count() == 2
+    assert page.locator("path.m-veil").count() == 1
+    # Ours is the area with the stations in it: the map fits it, and not the province beside it.
+    assert page.locator("path.m-boundary").count() == 1
+    assert page.locator("path.m-outline").count() == 1
+    host, ours = box(page, "#map"), box(page, "path.m-boundary")
+    assert max(ours["width"] / host["width"], ours["height"] / host["height"]) > 0.8
+    expect(page.locator("#map-note")).to_have_text("วาดจากแนวเขตตำบล")
+
+
+def test_without_a_map_the_stations_stand_in_the_middle_and_nothing_is_credited(on_map: Callable[..., Page]) -> None:
+    page = on_map()
+    page.wait_for_selector(".pin")
+    host = box(page, "#map")
+    places = [found for pin in page.locator(".pin-anchor").all() if (found := pin.bounding_box())]
+    assert len(places) == len(samples.PINS)
+    middle = (min(p["x"] for p in places) + max(p["x"] for p in places)) / 2
+    assert middle == pytest.approx(host["x"] + host["width"] / 2, rel=0.05)
+    expect(page.locator("#map-note")).to_be_hidden()
+
+
+def test_the_sample_map_says_that_it_is_one(visit: Callable[..., Watched]) -> None:
+    expect(visit("/console").page.locator("#map-note")).to_have_text("แผนที่ตัวอย่าง วาดขึ้นเอง ไม่ใช่แนวเขตจริง")
 
 
 # --- the public page --------------------------------------------------------------------------------------------
@@ -470,7 +634,6 @@ def test_a_map_of_another_place_is_drawn_whatever_it_holds(
 def test_the_public_page_is_complete_without_scripts(visit: Callable[..., Watched]) -> None:
     watched = visit("/", 390, 844, java_script_enabled=False)
     page = watched.page
-    picture(page, "public-390", full=True)
     for words in ("เตือนภัยน้ำท่วม", "ยกของขึ้นที่สูง", "ต่ำกว่าตลิ่ง", "1669"):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_role("button", name="ดู", exact=True)).to_be_visible()
@@ -480,11 +643,8 @@ def test_the_public_page_is_complete_without_scripts(visit: Callable[..., Watche
 
 
 def test_the_public_page_has_its_sizes_and_its_weight(visit: Callable[..., Watched], stand: Stand) -> None:
-    sizes: dict[str, int] = {}
-    watched = visit("/critical", 390, 844)
+    watched = visit("/critical", 390, 844, color_scheme="light")  # a first visit: nothing kept
     page = watched.page
-    page.on("response", lambda r: sizes.update({r.url: len(r.body())}) if "stream" not in r.url else None)
-    page.reload()
     page.evaluate("document.fonts.ready")
     assert style(page, "body", "font-size") == "19px"
     assert float(style(page, "body", "line-height").removesuffix("px")) == pytest.approx(30, abs=0.5)
@@ -499,8 +659,18 @@ def test_the_public_page_has_its_sizes_and_its_weight(visit: Callable[..., Watch
         found = target.bounding_box()
         assert found
         assert found["height"] >= 44
+    sizes = {r.url: len(r.body()) for r in watched.answers if "stream" not in r.url}
     assert 60_000 < sum(sizes.values()) <= 100_000, sizes
     assert watched.troubles == []
+
+
+def test_green_and_its_tick_are_for_a_calm_day_only(visit: Callable[..., Watched]) -> None:
+    page = visit("/normal", 390, 844).page
+    assert style(page, ".pub-banner", "background-color") == "rgb(28, 117, 72)"
+    expect(page.locator(".pub-banner .glyph")).to_have_count(1)
+    page = visit("/quiet", 390, 844).page
+    assert style(page, ".pub-banner", "background-color") == "rgb(68, 82, 93)"
+    expect(page.locator(".pub-banner .glyph")).to_have_count(0)
 
 
 def test_the_public_page_follows_the_stream(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
@@ -511,22 +681,17 @@ def test_the_public_page_follows_the_stream(visit: Callable[..., Watched], stand
     assert watched.troubles == []
 
 
-def test_a_refused_stream_is_replaced_by_reading_the_page_again(browser: Browser, stand: Stand, pages: Pages) -> None:
+def test_a_refused_stream_is_replaced_by_reading_the_page_again(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
     stand.hang_up()
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.clock.install()
-    with page.expect_response(lambda r: r.url == f"{stand.url}/" and r.request.resource_type == "fetch"):
-        page.goto(f"{stand.url}/")
+    page = visit("/", 390, 844, clock=True).page
     stand.routes["/"] = html(pages.render("public/index.html", view=samples.public(3)))
-    page.clock.fast_forward(31_000)
-    expect(page.locator("h1")).to_have_text("อพยพทันที")
+    forward_until(page, lambda: page.locator("h1").inner_text() == "อพยพทันที", 31_000)
     expect(page.locator("#offline")).to_be_hidden()
     stand.routes.pop("/")
-    page.clock.fast_forward(31_000)
-    expect(page.locator("#offline")).to_be_visible(timeout=8000)
+    forward_until(page, page.locator("#offline").is_visible, 31_000)
     expect(page.locator("h1")).to_have_text("อพยพทันที")
-    context.close()
 
 
 def test_a_personal_public_page_listens_for_itself(visit: Callable[..., Watched], stand: Stand) -> None:

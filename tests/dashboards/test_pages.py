@@ -29,7 +29,7 @@ TEMPLATES: dict[str, Callable[[], Any]] = {
     "signin.html": samples.signin,
     "invite.html": samples.signin,
 }
-CODES = {"kind", "state", "trend", "staleness", "language", "tone", "iso", "quantity", "glyph"}
+CODES = {"action", "step", "kind", "state", "trend", "staleness", "language", "tone", "iso", "quantity", "glyph"}
 """Fields that carry one of a few words, not text of people."""
 
 
@@ -160,28 +160,43 @@ def incident_bar(pages: Pages, **changes: Any) -> str:
 def test_judged_and_public_level_stand_side_by_side(pages: Pages) -> None:
     bar = visible(incident_bar(pages, judged_word="วิกฤต", public_word="เฝ้าระวัง"))
     assert "ระบบประเมินวิกฤต" in bar.replace(" ", "")
-    assert "ประชาชนเห็นเฝ้าระวัง" in bar.replace(" ", "").replace("1", "")
+    assert "ประกาศต่อประชาชนเฝ้าระวัง" in bar.replace(" ", "").replace("1", "")
 
 
-def test_a_release_that_needs_two_says_so(pages: Pages) -> None:
-    assert "(ต้องสองคน)" in incident_bar(pages, can_request=2, needs_two=True)
-    assert "(ต้องสองคน)" not in incident_bar(pages, can_request=2, needs_two=False)
+@pytest.mark.parametrize(
+    ("action", "level", "step", "words"),
+    [
+        ("release", 1, "do", "ประกาศ เฝ้าระวัง"),
+        ("release", 2, "ask", "ขอประกาศ เตือนภัย (ต้องสองคน)"),
+        ("release", 3, "confirm", "ยืนยันประกาศ วิกฤต"),
+        ("lower", 1, "do", "ลดเป็น เฝ้าระวัง"),
+        ("lower", 0, "do", "ยุติประกาศ"),
+        ("lower", 0, "ask", "ขอยุติประกาศ (ต้องสองคน)"),
+        ("lower", 0, "confirm", "ยืนยันยุติประกาศ"),
+        ("lower", 2, "confirm", "ยืนยันลดเป็น เตือนภัย"),
+    ],
+)
+def test_a_button_says_what_it_does_and_how_many_it_takes(
+    pages: Pages, action: str, level: int, step: str, words: str
+) -> None:
+    decision = samples.decision(requested_by="officer2", choices=(samples.choice(action, level, step),))
+    bar = incident_bar(pages, decision=decision)
+    row = html.unescape(
+        pages.render("console/_alarms.html", view=samples.console(alarms=(samples.alarm(decision=decision),)))
+    )
+    for page in (bar, row):
+        (button,) = [b for b in re.findall(r"<button.*?</button>", page, re.DOTALL) if "data-acknowledge" not in b][-1:]
+        assert visible(button) == words
+        assert f'hx-post="/api/v1/episodes/{decision.episode}/{action}"' in button
+        assert f'hx-vals="{{"version":4,"level":{level}}}"' in button
+        assert decision.place in button
 
 
-def test_a_requested_release_offers_its_confirmation_not_a_second_request(pages: Pages) -> None:
-    bar = incident_bar(pages, can_request=3, requested_level=2, requested_by="officer2")
-    assert 'hx-vals="{"version":4,"level":2}"' in bar
-    assert "ยืนยันประกาศ เตือนภัย" in bar
-    assert "officer2" in bar
-    assert bar.count("hx-post") == 1
-
-
-@pytest.mark.parametrize(("can_lower", "words"), [(0, "ยุติประกาศ"), (1, "ลดเป็น เฝ้าระวัง")])
-def test_lowering_names_where_it_leads(pages: Pages, can_lower: int, words: str) -> None:
-    bar = incident_bar(pages, can_request=0, can_lower=can_lower)
-    assert words in bar
-    assert f'"level":{can_lower}' in bar
-    assert "/lower" in bar
+@pytest.mark.parametrize(("level", "words"), [(0, "officer2 ขอยุติประกาศ"), (1, "officer2 ขอลดเป็น เฝ้าระวัง")])
+def test_what_waits_for_a_second_person_names_who_asked(pages: Pages, level: int, words: str) -> None:
+    decision = samples.decision(requested_by="officer2", choices=(samples.choice("lower", level, "confirm"),))
+    assert f"{words} · รอผู้ยืนยันอีกคน" in visible(incident_bar(pages, decision=decision))
+    assert "รอผู้ยืนยัน" not in incident_bar(pages)
 
 
 def test_no_open_story_is_not_called_normal(pages: Pages) -> None:
@@ -349,6 +364,8 @@ def test_an_unknown_icon_never_takes_a_page_down(pages: Pages) -> None:
         ("ขึ้น 11 ซม./ชม.", "11 ซม./ชม."),
         ("หมู่ 1, 3, 7 · ริมห้วย", "หมู่ 1, 3, 7"),
         ("ราว 17:45 น. วันนี้", "17:45 น."),
+        ("ถึงแล้ว · เกณฑ์ 4.50 ม.", "เกณฑ์ 4.50 ม."),
+        ("ฝน 24 ชม. ล่าสุด (RF-01)", "(RF-01)"),
         ("ใกล้สะพานบ้านโพนยางมาก", "สะพานบ้านโพนยาง"),
         ("โทร 1784 ทันที", "1784"),
     ],

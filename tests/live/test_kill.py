@@ -136,7 +136,7 @@ def expected_history(box: Installation, sent: Mapping[str, Stream]) -> list[Told
 def stored(box: Installation) -> dict[str, list[tuple[int, float]]]:
     """Every row of the journal, in order of arrival, by station."""
     registry = stations.load(box.config / "stations.toml")
-    store = DuckStore(box.state / "journal.duckdb", registry.keys())
+    store = DuckStore(box.state / "journal.exercise.duckdb", registry.keys())
     rows: dict[str, list[tuple[int, float]]] = {station: [] for station in STATIONS}
     try:
         for chunk in store.scan(after_seq=0, rows=100_000):

@@ -24,12 +24,16 @@ SPEED = 14_400.0
 @contextlib.contextmanager
 def played(options: Options) -> Iterator[Platform]:
     """The platform after the recording has been played to its end."""
-    with demo.running(options) as (platform, _, playing):
+    with demo.running(options, failed=_fail) as (platform, _, playing):
         deadline_us = clock.real_us() + round(PLAY_S_MAX * 1e6)
         while playing.clock.now_us() < playing.end_us + 900 * 1_000_000 and clock.real_us() < deadline_us:
             assert platform.worker.status().alive
             time.sleep(0.05)
         yield platform
+
+
+def _fail(error: BaseException) -> None:
+    pytest.fail(str(error))
 
 
 def judged(platform: Platform) -> list[Event]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensors.batch import ReadingBatch
-from sensors.checks import flag
+from sensors.batch import Bool, ReadingBatch
+from sensors.checks import Flagged, flag
 from sensors.flags import Check, Flag, pack, roll_up, unpack
 from sensors.stations import Sensor
 from sensors.window import NEVER, Window
@@ -16,8 +16,13 @@ REG = registry(station("A", Sensor(quantity="stage_m", suspect=(-0.5, 8.0), rise
 LIMITS = REG.limits
 
 
+def checked(readings: ReadingBatch, window: Window, conflict: Bool | None = None) -> Flagged:
+    none = np.zeros(len(readings), dtype=np.bool_)
+    return flag(readings, none if conflict is None else conflict, window, LIMITS)
+
+
 def flags_of(readings: ReadingBatch, check: Check) -> list[int]:
-    found: list[int] = flag(readings, Window.empty(2), LIMITS).per_check[check].tolist()
+    found: list[int] = checked(readings, Window.empty(2)).per_check[check].tolist()
     return found
 
 
@@ -39,14 +44,30 @@ def test_gross_range_includes_its_edges(value: float, expected: Flag) -> None:
 
 
 def test_the_first_reading_is_not_compared_in_time() -> None:
-    flagged = flag(batch([1.0, 1.0]), Window.empty(2), LIMITS)
+    flagged = checked(batch([1.0, 1.0]), Window.empty(2))
     assert flagged.per_check[Check.RATE_OF_CHANGE].tolist() == [Flag.UNKNOWN, Flag.GOOD]
     assert flagged.per_check[Check.GAP].tolist() == [Flag.UNKNOWN, Flag.GOOD]
     assert flagged.flag.tolist() == [Flag.UNKNOWN, Flag.GOOD]
 
 
 def test_a_jump_is_suspect_and_never_failed() -> None:
-    assert flags_of(batch([1.0, 1.09, 1.25, 3.0, 3.0]), Check.RATE_OF_CHANGE) == [2, 1, 3, 3, 1]
+    assert flags_of(batch([1.0, 1.09, 1.25, 1.25]), Check.RATE_OF_CHANGE) == [2, 1, 3, 1]
+
+
+def test_an_isolated_spike_is_suspect_both_ways() -> None:
+    assert flags_of(batch([1.0, 3.0, 1.0, 1.0]), Check.RATE_OF_CHANGE) == [2, 3, 3, 1]
+
+
+def test_a_flood_that_goes_on_rising_is_believed_from_its_second_jump() -> None:
+    assert flags_of(batch([1.0, 3.0, 5.0, 7.0, 7.0]), Check.RATE_OF_CHANGE) == [2, 3, 2, 2, 1]
+
+
+def test_what_contradicts_a_stored_reading_is_suspect_and_no_predecessor() -> None:
+    conflict = np.array([False, True, False])
+    flagged = checked(batch([1.0, 7.0, 1.05]), Window.empty(2), conflict)
+    assert flagged.flag.tolist() == [Flag.UNKNOWN, Flag.SUSPECT, Flag.UNKNOWN]
+    assert flagged.per_check[Check.CONFLICT].tolist() == [1, 3, 1]
+    assert flagged.fresh.tolist() == [True, False, True]
 
 
 def test_a_jump_across_a_gap_is_never_good() -> None:
@@ -70,7 +91,7 @@ def test_a_failed_value_is_no_predecessor() -> None:
 
 def test_a_late_reading_is_kept_but_moves_nothing() -> None:
     readings = batch([1.0, 2.0, 1.05], times_us=[T0_US, T0_US - MINUTE_US, T0_US + MINUTE_US])
-    flagged = flag(readings, Window.empty(2), LIMITS)
+    flagged = checked(readings, Window.empty(2))
     assert flagged.fresh.tolist() == [True, False, True]
     assert flagged.per_check[Check.RATE_OF_CHANGE].tolist() == [2, 2, 1]
     assert flagged.window.last_value[0] == 1.05
@@ -78,13 +99,13 @@ def test_a_late_reading_is_kept_but_moves_nothing() -> None:
 
 def test_a_reading_from_the_future_never_blinds_its_station() -> None:
     ahead = ReadingBatch.of(series=[0, 0], time_us=[T0_US + 3600_000_000, T0_US], value=[1, 1], received_us=[T0_US] * 2)
-    flagged = flag(ahead, Window.empty(2), LIMITS)
+    flagged = checked(ahead, Window.empty(2))
     assert flagged.flag[0] == Flag.SUSPECT
     assert flagged.fresh.tolist() == [False, True]
 
 
 def test_an_empty_batch_is_a_batch() -> None:
-    flagged = flag(batch([]), Window.empty(2), LIMITS)
+    flagged = checked(batch([]), Window.empty(2))
     assert len(flagged.flag) == 0
     assert (flagged.window.last_us == NEVER).all()
 
@@ -120,17 +141,17 @@ def test_flags_do_not_depend_on_how_the_stream_is_cut(rows: list[tuple[int, int,
         value=[r[2] for r in rows],
         received_us=[T0_US + (r[1] - r[3]) * MINUTE_US for r in rows],
     )
-    once = flag(whole, Window.empty(2), LIMITS)
+    once = checked(whole, Window.empty(2))
     window, flags, fresh = Window.empty(2), [], []
     for piece in cut(whole, at):
-        answer = flag(piece, window, LIMITS)
+        answer = checked(piece, window)
         window = answer.window
         flags.append(answer.per_check)
         fresh.append(answer.fresh)
     assert (np.concatenate(flags, axis=1) == once.per_check).all()
     assert (np.concatenate(fresh) == once.fresh).all()
     assert (window.last_us == once.window.last_us).all()
-    assert (window.arrived_us == once.window.arrived_us).all()
+    assert (window.last_jump == once.window.last_jump).all()
     np.testing.assert_array_equal(window.last_value, once.window.last_value)
 
 
@@ -144,8 +165,8 @@ def test_flags_equal_a_plain_reading_of_the_rules(rows: list[tuple[int, int, flo
         value=[r[2] for r in rows],
         received_us=[T0_US + (r[1] - r[3]) * MINUTE_US for r in rows],
     )
-    answer = flag(whole, Window.empty(2), LIMITS)
-    last: dict[int, tuple[int, float]] = {}
+    answer = checked(whole, Window.empty(2))
+    last: dict[int, tuple[int, float, int]] = {}
     for i, (series, minute, value, _) in enumerate(rows):
         time_us = T0_US + minute * MINUTE_US
         in_range = answer.per_check[Check.GROSS_RANGE, i] < Flag.FAIL
@@ -153,16 +174,17 @@ def test_flags_equal_a_plain_reading_of_the_rules(rows: list[tuple[int, int, flo
         before = last.get(series)
         fresh = bool(in_range and on_time and (before is None or time_us > before[0]))
         assert answer.fresh[i] == fresh
-        expected = Flag.UNKNOWN
+        expected, jump = Flag.UNKNOWN, 0
         if np.isnan(value):
             expected = Flag.MISSING
         elif fresh and before is not None:
             step_h = (time_us - before[0]) / 3.6e9
             limit = LIMITS.rise_suspect_per_h[series]
             if abs(value - before[1]) > limit * step_h:
-                expected = Flag.SUSPECT
+                jump = 1 if value > before[1] else -1
+                expected = Flag.UNKNOWN if jump == before[2] else Flag.SUSPECT
             elif step_h * 60 <= 1.5:
                 expected = Flag.GOOD
         assert answer.per_check[Check.RATE_OF_CHANGE, i] == expected
         if fresh:
-            last[series] = (time_us, value)
+            last[series] = (time_us, value, jump)

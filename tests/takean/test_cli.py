@@ -50,6 +50,9 @@ def test_a_user_gets_a_one_time_link_and_a_new_one_on_request(tmp_path: Path, ta
     assert (first.code, again.code) == (0, 0)
     assert first.out.startswith("/invite/")
     assert first.out != again.out
+    other = takean("user", "add", "officer-1", "--role", "admin", state=tmp_path)
+    assert other.code == 2
+    assert "is there as officer" in other.err
     refused = takean("user", "add", "Not A Name", state=tmp_path)
     assert refused.code == 2
     assert "2" in refused.err
@@ -58,7 +61,7 @@ def test_a_user_gets_a_one_time_link_and_a_new_one_on_request(tmp_path: Path, ta
 def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path, takean: Takean) -> None:
     done = takean("device", "add", "WL-01", state=tmp_path)
     station, secret = done.out.split()
-    kept = tmp_path / "devices.json"
+    kept = tmp_path / "devices.exercise.json"
     assert station == "WL-01"
     assert secret not in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -74,6 +77,7 @@ def test_a_device_secret_is_printed_once_and_kept_only_as_a_hash(tmp_path: Path,
         (("rules.toml", "leave = 0.65", "leave = 0.75"), "must be below enter"),
         (("stations.toml", "cadence_s = 120", "cadence_s = -1"), "cadence_s"),
         (("routes.toml", "expires_s = 21600", "expires_s = -1"), "expires_s"),
+        (("routes.toml", "level = 3", "level = 2"), "one route"),
     ],
 )
 def test_a_wrong_configuration_never_goes_live(

@@ -13,6 +13,10 @@ function dress() {
     row.classList.toggle("is-selected", Boolean(open) && row.dataset.station === open);
   }
   const count = Number(list.querySelector("[data-unacknowledged]").dataset.unacknowledged);
+  // Who asked cannot be the second person: the server refuses it, so it is not offered.
+  for (const button of document.querySelectorAll("[data-asked-by]")) {
+    button.hidden = button.dataset.askedBy === document.body.dataset.account;
+  }
   badge.hidden = count === 0;
   badge.textContent = String(count);
   document.title = count ? `(${count}) ${title}` : title;
@@ -52,7 +56,22 @@ list.addEventListener("keydown", (event) => {
   }
 });
 
+// A fragment replaces every row: whoever was on one stays there, and the list does not move under the eyes.
+let at = [];
+let kept = { at, top: 0 };
+list.addEventListener("focusin", ({ target }) => (at = [target.id, target.closest(".alarm")?.id]));
+list.addEventListener("focusout", ({ target }) => {
+  if (!target.disabled) at = []; // a button that was pressed loses the focus while its request is on the way
+});
+list.addEventListener("htmx:sseBeforeMessage", () => (kept = { at, top: list.scrollTop }));
+list.addEventListener("htmx:sseMessage", () => {
+  dress();
+  const there = kept.at.map((id) => id && document.getElementById(id)).find(Boolean);
+  if (there && there !== document.activeElement) there.focus({ preventScroll: true });
+  list.scrollTop = kept.top;
+});
+
 const replaced = new MutationObserver(dress);
-replaced.observe(list, { childList: true });
+replaced.observe(document.getElementById("incident"), { childList: true });
 replaced.observe(document.getElementById("panel"), { childList: true });
 dress();

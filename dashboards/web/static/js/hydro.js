@@ -1,5 +1,4 @@
-// The hydrograph: what was measured in the last 12 hours, its thresholds, and the rain from above.
-const WINDOW_US = 12 * 3600 * 1e6;
+// The hydrograph: what was measured in the last hours, its thresholds, and the rain from above.
 const HOUR_US = 3600 * 1e6;
 const GAP_STEPS = 3; // a gap is longer than so many usual steps, and is not bridged
 const RAIN_SHARE = 0.26; // of the plot's height, from the top
@@ -10,16 +9,16 @@ const zone = { timeZone: "Asia/Bangkok" };
 const clock = new Intl.DateTimeFormat("th-TH-u-ca-buddhist", { ...zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat("th-TH-u-ca-buddhist", { ...zone, day: "numeric", month: "short" });
 const colour = (token) => getComputedStyle(document.documentElement).getPropertyValue(`--${token}`).trim();
-const LINE = { 0: ["s3", "s3", 2.4], 1: ["s1-line", "s1-line", 1.6], 2: ["s2", "s2-line", 1.6], 3: ["s3-line", "s3-line", 1.6] };
+const LINE = { 0: ["s3", "s3", 2.4], 1: ["s1-line", "s1-ink", 1.6], 2: ["s2", "s2-line", 1.6], 3: ["s3-line", "s3-line", 1.6] };
 const TINT = { 0: "s3-tint", 1: "s1-tint", 2: "s2-tint", 3: "s3-tint" };
 
 let nowUs = Date.parse(document.getElementById("now").dateTime) * 1000;
 const charts = new Map(); // element -> chart
 
 // --- data ------------------------------------------------------------------------------------------------------------
-async function fetchSeries(path) {
+async function fetchSeries(path, windowUs) {
   // Up to well after "now": the clock on this screen may be a little behind the box.
-  const range = `from=${nowUs - WINDOW_US}&to=${nowUs + WINDOW_US}`;
+  const range = `from=${nowUs - windowUs}&to=${nowUs + windowUs}`;
   const answer = await fetch(`/api/v1/series/${path}?${range}`, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   const { times_us, values, flags } = await answer.json();
@@ -71,11 +70,11 @@ function add(points, [time, value, flag]) {
 class Chart {
   constructor(host) {
     this.host = host;
-    const { station, quantity, rain, thresholds, unit } = host.dataset;
+    const { station, quantity, rain, thresholds } = host.dataset;
     this.key = `${station}/${quantity}`;
     this.rainKey = quantity === "rain_mm" ? "" : rain;
     this.bars = quantity === "rain_mm";
-    this.unit = unit;
+    this.windowUs = Number(host.dataset.windowH) * HOUR_US;
     // A threshold of rain is a sum over many hours; a line on hourly bars would say something else.
     this.thresholds = this.bars ? [] : JSON.parse(thresholds);
     this.points = [];
@@ -85,7 +84,9 @@ class Chart {
   async load() {
     this.loading = true;
     try {
-      [this.points, this.rain] = await Promise.all([fetchSeries(this.key), this.rainKey ? fetchSeries(this.rainKey) : []]);
+      [this.points, this.rain] = await Promise.all(
+        [this.key, this.rainKey].map((key) => (key ? fetchSeries(key, this.windowUs) : [])),
+      );
       await document.fonts.ready;
       nowUs = Math.max(nowUs, this.points.at(-1)?.time ?? 0);
     } catch {
@@ -116,13 +117,13 @@ class Chart {
     const leaps = [fresh && add(this.points, fresh), rain && add(this.rain, rain)];
     if (leaps.includes(true) && !this.loading) this.load();
     for (const list of [this.points, this.rain]) {
-      while (list.length && list[0].time < nowUs - WINDOW_US) list.shift();
+      while (list.length && list[0].time < nowUs - this.windowUs) list.shift();
     }
     this.refresh();
   }
 
   data() {
-    if (this.bars) return [[(nowUs - WINDOW_US) / 1e6, nowUs / 1e6], [null, null]];
+    if (this.bars) return [[(nowUs - this.windowUs) / 1e6, nowUs / 1e6], [null, null]];
     return withGaps(this.points);
   }
 
@@ -162,10 +163,10 @@ class Chart {
         height: Math.max(this.host.clientHeight, 200),
         legend: { show: false },
         cursor: { show: false },
-        padding: [this.rainKey ? 20 : 6, this.thresholds.length ? 112 : 16, 0, 0],
-        scales: { x: { range: () => [(nowUs - WINDOW_US) / 1e6, (nowUs + WINDOW_US * 0.03) / 1e6] }, y: { range: () => this.levelRange() } },
+        padding: [this.rainKey ? 20 : 6, this.thresholds.length ? 92 : 16, 0, 0],
+        scales: { x: { range: () => [(nowUs - this.windowUs) / 1e6, (nowUs + this.windowUs * 0.03) / 1e6] }, y: { range: () => this.levelRange() } },
         axes: [
-          { ...axis, grid: { ...grid }, space: 64, values: (_, at) => at.map(label), incrs: [3600, 7200, 10800, 21600], splits: hoursOf },
+          { ...axis, grid: { ...grid }, space: 64, values: (_, at) => at.map(label), splits: hoursOf },
           { ...axis, grid: { ...grid, filter: shown }, filter: shown, size: 56, values: (_, at) => at.map((v) => (v === null ? "" : v.toFixed(this.bars || !this.key.endsWith("_m") ? 0 : 2))) },
         ],
         series: [{}, { stroke: colour("water"), width: 2.4, spanGaps: false, points: { show: false } }],
@@ -266,7 +267,7 @@ class Chart {
       last = Math.min(y, last - LABEL_GAP_PX * ratio);
       ctx.fillStyle = colour(text);
       ctx.font = `600 ${12 * ratio}px ${colour("font")}`;
-      ctx.fillText(name, right + 7 * ratio, last, 104 * ratio);
+      ctx.fillText(name, right + 7 * ratio, last, 84 * ratio);
     }
     for (const p of this.bars ? [] : this.points) {
       if (p.value === null || usable(p)) continue;
@@ -310,9 +311,9 @@ class Chart {
   }
 }
 
-/** Whole hours in Thailand (UTC+7 without daylight saving: whole hours in UTC too), every third one on the clock. */
+/** Whole hours in Thailand (UTC+7 without daylight saving: whole hours in UTC too), about six of them. */
 function hoursOf(u, _axis, from, to) {
-  const step = 3 * 3600;
+  const step = 3600 * [1, 2, 3, 6].find((hours) => (to - from) / (3600 * hours) < 7);
   const offset = 7 * 3600;
   const marks = [];
   for (let t = Math.ceil((from + offset) / step) * step - offset; t <= to; t += step) marks.push(t);

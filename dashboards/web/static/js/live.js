@@ -1,5 +1,7 @@
 // The live wire of the console: one SSE stream, requests with the CSRF token, refusals shown, silence shown.
-const LOST_AFTER_MS = 5000;
+const LOST_AFTER_MS = 4000; // after the stream broke: the browser's first new attempt comes after 2 s
+const SILENT_AFTER_MS = 12_000; // a cut cable breaks nothing; the server says something every 5 s
+const WATCH_MS = 1000;
 const REFRESH_PANEL_MS = 1000;
 
 const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`takean:${name}`, { detail }));
@@ -7,9 +9,10 @@ const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`takea
 // --- events that are data, not fragments: pins, readings, changed ---------------------------------------------
 const wired = new WeakSet();
 document.addEventListener("htmx:sseOpen", ({ detail: { source } }) => {
-  found();
+  heard();
   if (wired.has(source)) return; // the browser reopened the same source
   wired.add(source);
+  source.addEventListener("alive", heard);
   source.addEventListener("pins", (e) => announce("pins", JSON.parse(e.data)));
   source.addEventListener("readings", (e) => announce("readings", JSON.parse(e.data)));
   source.addEventListener("changed", (e) => {
@@ -68,13 +71,15 @@ function found() {
   lost.hidden = true;
   document.body.classList.remove("is-lost");
 }
-document.addEventListener("htmx:sseMessage", () => {
+function heard() {
   heardAt = Date.now();
-});
-document.addEventListener("htmx:sseError", () => {
-  lostTimer ??= setTimeout(() => {
-    document.getElementById("lost-since").textContent = `${clock.format(heardAt)} น.`;
-    lost.hidden = false;
-    document.body.classList.add("is-lost");
-  }, LOST_AFTER_MS);
-});
+  found();
+}
+function grey() {
+  document.getElementById("lost-since").textContent = `${clock.format(heardAt)} น.`;
+  lost.hidden = false;
+  document.body.classList.add("is-lost");
+}
+document.addEventListener("htmx:sseMessage", heard);
+document.addEventListener("htmx:sseError", () => (lostTimer ??= setTimeout(grey, LOST_AFTER_MS)));
+setInterval(() => Date.now() - heardAt > SILENT_AFTER_MS && grey(), WATCH_MS);

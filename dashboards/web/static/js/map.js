@@ -1,7 +1,7 @@
 // The map: a GeoJSON drawing served by the box, and one focusable pin per station.
 const host = document.getElementById("map");
 const [south, west, north, east] = JSON.parse(host.dataset.bounds);
-const home = L.latLngBounds([south, west], [north, east]);
+const home = L.latLngBounds([south, west], [north, east]); // the stations; the area they lie in is added when it is drawn
 const FIT = { padding: [8, 8] };
 let movedByHand = false;
 const map = L.map(host, { zoomControl: false, attributionControl: false, zoomSnap: 0.05, zoomDelta: 0.5, minZoom: 8, maxZoom: 18 });
@@ -39,14 +39,28 @@ const DRAWN_AS = {
   pond: [() => "m-pond"],
   road: [(p) => `m-road-casing${p.major ? " is-major" : ""}`, (p) => `m-road${p.major ? " is-major" : ""}`],
   building: [() => "m-building"],
+  outline: [() => "m-outline"],
   boundary: [() => "m-boundary"],
 };
-const ORDER = ["field", "other", "stream", "river", "pond", "road", "building", "boundary"];
+const ORDER = ["field", "other", "stream", "river", "pond", "road", "building", "outline", "boundary"];
 
-function layerOf(feature) {
-  const layer = feature.properties?.layer;
-  if (layer in DRAWN_AS || layer === "village") return layer;
-  return layer === undefined && feature.geometry.type.endsWith("Polygon") ? "boundary" : "other";
+function layerOf({ properties, geometry }) {
+  const layer = properties?.layer;
+  if (layer === undefined && geometry.type.endsWith("Polygon")) return holdsStation(geometry) ? "boundary" : "outline";
+  return layer in DRAWN_AS || layer === "village" ? layer : "other";
+}
+
+/** Of many areas in one file, ours are those that hold a station: the map fits them, the others are only outlined. */
+const holdsStation = (geometry) =>
+  outerRings(geometry).some((ring) => JSON.parse(host.dataset.pins).some(({ lon, lat }) => isInside(ring, lon, lat)));
+
+function isInside(ring, lon, lat) {
+  let inside = false;
+  ring.forEach(([x, y], i) => {
+    const [px, py] = ring.at(i - 1);
+    if (y > lat !== py > lat && lon < ((px - x) * (lat - y)) / (py - y) + x) inside = !inside;
+  });
+  return inside;
 }
 
 const outerRings = ({ type, coordinates }) => (type === "Polygon" ? [coordinates[0]] : coordinates.map((p) => p[0]));
@@ -92,7 +106,14 @@ function draw(base) {
     }
   }
   if (!movedByHand) map.fitBounds(home, { ...FIT, animate: false });
-  if (base.attribution) document.getElementById("map-credit").textContent = base.attribution;
+  if (typeof base.note === "string") tell(base.note);
+}
+
+/** A sentence about the drawing, in its corner. */
+function tell(text) {
+  const note = document.getElementById("map-note");
+  note.textContent = text;
+  note.hidden = !text;
 }
 
 function groupBy(items, key) {
@@ -104,7 +125,7 @@ function groupBy(items, key) {
 fetch(host.dataset.url)
   .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
   .then(draw)
-  .catch(() => (document.getElementById("map-credit").textContent = "อ่านแผนที่ฐานไม่ได้ แสดงเฉพาะสถานี"));
+  .catch(() => tell("อ่านแผนที่ฐานไม่ได้ แสดงเฉพาะสถานี"));
 
 // --- pins ----------------------------------------------------------------------------------------------------------
 const LEVEL_CLASS = { "-2": "level-none", "-1": "level-fault", 0: "level-normal", 1: "level-watch", 2: "level-warning", 3: "level-critical" };

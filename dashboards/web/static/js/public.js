@@ -1,5 +1,6 @@
 // Keeps the residents' page fresh where scripts run; without them it reloads itself every minute.
-const LOST_AFTER_MS = 5000;
+const LOST_AFTER_MS = 4000;
+const SILENT_AFTER_MS = 12_000; // a cut cable breaks nothing; the server says something every 5 s
 const POLL_MS = 30_000;
 const live = document.getElementById("live");
 const offline = document.getElementById("offline");
@@ -10,7 +11,10 @@ document.addEventListener("change", ({ target }) => {
 });
 
 let lostTimer = null;
+let heardAt = Date.now();
+let source = null;
 function found() {
+  heardAt = Date.now();
   clearTimeout(lostTimer);
   lostTimer = null;
   offline.hidden = true;
@@ -20,9 +24,11 @@ function lost(afterMs) {
 }
 
 function listen() {
-  const source = new EventSource(live.querySelector("main").dataset.stream);
+  source = new EventSource(live.querySelector("main").dataset.stream);
   source.addEventListener("open", found);
+  source.addEventListener("alive", found);
   source.addEventListener("public", ({ data }) => {
+    found();
     if (document.activeElement?.id === "village") return; // do not pull the list from under a finger
     live.innerHTML = data;
   });
@@ -46,4 +52,5 @@ async function poll() {
   setTimeout(listen, POLL_MS);
 }
 
+setInterval(() => source.readyState === EventSource.OPEN && Date.now() - heardAt > SILENT_AFTER_MS && lost(0), 1000);
 listen();
