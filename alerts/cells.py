@@ -25,7 +25,7 @@ Stories = Mapping[Key, Episode]
 
 LATE_FLOOR_US = 600 * SECOND_US
 LATE_CADENCES = 3
-"""A reading older than max(LATE_CADENCES x cadence, LATE_FLOOR_US) does not speak for now (design 5.3)."""
+"""A reading older than max(LATE_CADENCES x cadence, LATE_FLOOR_US) does not speak for now (contract 5.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

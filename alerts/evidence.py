@@ -2,7 +2,7 @@
 
 A step of a ladder is a latch: set by a value at or above `enter` held for its time, reset by a value below `leave`
 held for its time, and kept through everything unknown. Holds run on event time and only across covered stretches: a
-gap stops the hold for entering and starts the one for leaving from zero (design 5.1, 5.2). A step can be left only
+gap stops the hold for entering and starts the one for leaving from zero (contract 5.1, 5.2). A step can be left only
 after the one above it: down one at a time.
 """
 

@@ -1,4 +1,4 @@
-"""Readings that no rule listened to and an officer must see: never thrown away in silence (design 4, 5.8, 5.14).
+"""Readings that no rule listened to and an officer must see: never thrown away in silence (contract 4, 5.8, 5.14).
 Pure.
 """
 

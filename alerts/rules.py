@@ -23,7 +23,7 @@ LEVELS = (Level.WATCH, Level.WARNING, Level.CRITICAL)
 
 
 class LevelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="level"):
-    """A value at or above a threshold, held for a time (design 5.2, 5.4)."""
+    """A value at or above a threshold, held for a time (contract 5.2, 5.4)."""
 
     id: str
     version: str
@@ -50,7 +50,7 @@ class LevelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class AbsenceRule(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="absence"
 ):
-    """A station that promised readings and is silent (design 5.6)."""
+    """A station that promised readings and is silent (contract 5.6)."""
 
     id: str
     version: str

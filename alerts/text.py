@@ -13,7 +13,7 @@ DRILL_PREFIX: Mapping[Kind, str] = {
     Kind.EXERCISE: "ซ้อม: ไม่ใช่เหตุจริง\n",
     Kind.TEST: "ทดสอบ: ไม่ใช่เหตุจริง\n",
 }
-"""Starts every text that is no actual warning (domain 9.35)."""
+"""Starts every text that is no actual warning."""
 
 UNITS: Mapping[str, str] = {"m": "ม.", "mm": "มม.", "ug/m3": "มคก./ลบ.ม."}
 """Units as people read them."""

@@ -24,7 +24,7 @@ BODY_MAX = 16 * 1024
 """Bytes of a form: ours have a handful of short fields."""
 FIELDS_MAX = 20
 VILLAGE_COOKIE = "takean_village"
-"""Which village a resident chose, so that it need not be chosen again (ui.md R35)."""
+"""Which village a resident chose, so that it need not be chosen again."""
 
 
 class Refused(Exception):

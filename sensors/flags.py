@@ -46,7 +46,7 @@ def roll_up(per_check: Flags) -> Flags:
 
 
 def usable(flag: Flags) -> NDArray[np.bool_]:
-    """Whether a rule may listen: GOOD or UNKNOWN (design 5.1)."""
+    """Whether a rule may listen: GOOD or UNKNOWN (contract 5.1)."""
     good: NDArray[np.bool_] = (flag == Flag.GOOD) | (flag == Flag.UNKNOWN)
     return good
 

@@ -14,7 +14,7 @@ from sensors.batch import Float64, Int64
 from sensors.quantities import QUANTITIES
 
 Datum = Literal["LOCAL_STAFF", "MSL_KOLAK1915"]
-"""LOCAL_STAFF: the gauge zero's height over a national datum has not been surveyed. Never mixed (domain 3.2)."""
+"""LOCAL_STAFF: the gauge zero's height over a national datum has not been surveyed. Never mixed."""
 
 SECOND_US = 1_000_000
 

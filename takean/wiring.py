@@ -35,7 +35,7 @@ from takean.clock import Clock, real_us
 from takean.worker import Worker
 
 TOPIC_PREFIX = {Kind.ACTUAL: "takean/v1", Kind.EXERCISE: "takean/drill/v1", Kind.TEST: "takean/drill/v1"}
-"""An exercise is a second world with topics of its own (design 6)."""
+"""An exercise is a second world with topics of its own (contract 6)."""
 GRACE_S = 2
 """How long open event streams may hold up a stop."""
 

@@ -17,7 +17,7 @@ HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
 
 RECENT_US = 2 * HOUR_US
-"""How far back the newest usable value is looked for: older ones are not shown to anybody as current (ui.md R33)."""
+"""How far back the newest usable value is looked for: older ones are not shown to anybody as current."""
 CLOCK_AHEAD_US = 10 * MINUTE_US
 """A device's clock may run ahead of ours by so much and still be believed to speak of now."""
 

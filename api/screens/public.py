@@ -15,7 +15,7 @@ from api.views import PhoneMessage, PhoneView, PublicView, Reading, RiverView, V
 from sensors.stations import Area, Registry
 
 OLD_US = 30 * MINUTE_US
-"""From here on the age of the data is pointed out (ui.md R33); beyond RECENT_US values are withheld."""
+"""From here on the age of the data is pointed out; beyond RECENT_US values are withheld."""
 RIVER_FILL_MAX = 1.3
 MASK = "••••"
 
