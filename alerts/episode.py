@@ -13,7 +13,7 @@ class Kind(StrEnum):
 
 
 class Level(IntEnum):
-    """The four levels (design section 3)."""
+    """The four levels."""
 
     NORMAL = 0
     WATCH = 1

@@ -1,4 +1,4 @@
-"""OpenMetrics 1.0 text. The names are a contract (design section 7)."""
+"""OpenMetrics 1.0 text. The names are a contract: they are added to, never renamed."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""What `/api/v1` answers. The field names are a contract (design section 7): they are added to, never renamed."""
+"""What `/api/v1` answers. The field names are a contract: they are added to, never renamed."""
 
 import math
 from datetime import UTC, datetime
