@@ -28,8 +28,8 @@ __all__ = ["Counters", "Endpoint", "Limits"]
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.025
-"""A batch holds at least what arrived in this time: a commit costs the same for one message and for hundreds. 10 ms cost
-nearly twice the processor at a thousand messages a second, and no river is that quick.
+"""A batch holds at least what arrived in this time: a commit costs the same for one message and for hundreds. 10 ms
+cost nearly twice the processor at a thousand messages a second, and no river is that quick.
 """
 RETRY_S = 0.05
 """First wait after a batch could not be stored or judged; doubled up to Limits.retry_s_max."""

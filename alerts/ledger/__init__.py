@@ -14,6 +14,8 @@ from alerts.people import Address
 SUPERSEDED = "superseded"
 """Reason of a delivery that ended because its episode has a newer version to send."""
 
+OUTLIVED = "expired"
+"""Reason of a delivery that ended because its alert had expired before it went out."""
 
 CHUNK_MAX = 500
 """Most deliveries that one transaction makes, takes or ends."""
@@ -92,7 +94,7 @@ class Delivery:
     next_us: int
     """Real time before which no attempt is due; 0 at first."""
     reason: str = ""
-    """Of the newest attempt; SUPERSEDED when a newer version took its place."""
+    """Of the newest attempt; SUPERSEDED when a newer version took its place, OUTLIVED when its time ran out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,20 +190,34 @@ class AlertLedger(AlertReader, Protocol):
         across restarts. Interrupted anywhere, it goes on without doubling.
 
         An ALERT goes to the addresses of its kind, channels and areas; one that is added meanwhile may be left out.
-        An ALL_CLEAR goes to the addresses that an ALERT of this episode, since its last ALL_CLEAR, may have reached:
-        being sent, accepted, delivered, or tried at least once without being refused.
+        When an ALERT is expanded whole and nobody was there to get it, an open notice of its episode says so (see
+        `rules.nobody_reached`), in the same transaction.
+
+        An ALL_CLEAR goes to the addresses that an ALERT of this episode may have reached (being sent, accepted,
+        delivered, or tried at least once without being refused) and that no ALL_CLEAR after it has reached (accepted
+        or delivered). In doubt people hear twice that it is over, never not at all.
 
         The newest version of an episode supersedes its older ones from the moment it is recorded: they are not
         expanded further, their deliveries that wait in QUEUED end as EXPIRED (at most `limit` by each call) and are
         never leased meanwhile.
         """
 
-    def lease(self, *, owner: str, real_us: int, lease_us: int, limit: int) -> list[Delivery]:
+    def expire(self, *, now_us: int, limit: int) -> int:
+        """End at most `limit` (1 to CHUNK_MAX) deliveries in QUEUED with expires_us <= now_us as EXPIRED, OUTLIVED.
+
+        `now_us` is the judgement clock: whatever the real clock says of the next try, nothing waits longer than its
+        alert lasts. Returns how many. One that is being sent is left to its sender, or to whoever leases it next.
+        """
+
+    def lease(self, *, owner: str, real_us: int, lease_us: int, wait_max_us: int, limit: int) -> list[Delivery]:
         """Take at most `limit` (1 to CHUNK_MAX) due deliveries into SENDING until real_us + lease_us.
 
-        Due is QUEUED with next_us <= real_us, or SENDING with a lapsed lease. Highest level first; among equals one
-        of each episode in turn; in an episode the longest due first, so that first tries go before repeats. A lapsed
-        lease of a superseded version ends as EXPIRED.
+        Due is QUEUED with next_us <= real_us, or SENDING with a lapsed lease. So is what only a clock that was put
+        back can explain: next_us later than real_us + wait_max_us, the longest that a sender ever waits, or a lease
+        that ends later than `rules.lapses_by`. Senders of one ledger therefore agree on both.
+
+        Highest level first; among equals one of each episode in turn; in an episode the longest due first, so that
+        first tries go before repeats. A lapsed lease of a superseded version ends as EXPIRED.
         """
 
     def finish(self, attempts: Sequence[Attempt]) -> None:

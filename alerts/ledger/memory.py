@@ -8,7 +8,7 @@ from itertools import islice
 
 from alerts.episode import AreaStatus, Episode, Event, FanOut, Kind, Notice, Purpose
 from alerts.ledger import (
-    CHUNK_MAX,
+    OUTLIVED,
     SUPERSEDED,
     AlertLedger,
     Attempt,
@@ -18,11 +18,11 @@ from alerts.ledger import (
     Record,
     VersionConflict,
 )
+from alerts.ledger.rules import TAKEN_ON, check_limit, lapses_by, nobody_reached
 from alerts.ledger.turns import Waiting, in_turn
 from alerts.people import Address
 
 State = DeliveryState
-TAKEN_ON = (State.ACCEPTED, State.DELIVERED)
 
 
 @dataclass(slots=True)
@@ -51,11 +51,11 @@ class _DeliveryState:
     maybe_reached: bool = False
     reason: str = ""
 
-    def is_lapsed(self, real_us: int) -> bool:
-        return self.state is State.SENDING and self.lease_until_us <= real_us
-
-    def is_due(self, real_us: int) -> bool:
-        return (self.state is State.QUEUED and self.next_us <= real_us) or self.is_lapsed(real_us)
+    def is_due(self, real_us: int, *, lease_us: int, wait_max_us: int) -> bool:
+        if self.state is State.QUEUED:
+            return not real_us < self.next_us <= real_us + wait_max_us
+        last_us = lapses_by(real_us, lease_us=lease_us)
+        return self.state is State.SENDING and not real_us < self.lease_until_us <= last_us
 
 
 class MemoryLedger(AlertLedger):
@@ -166,7 +166,7 @@ class MemoryLedger(AlertLedger):
 
     def expand(self, *, limit: int) -> int:
         """See the contract."""
-        _check_limit(limit)
+        check_limit(limit)
         with self._lock:
             if not any(entry.pending for entry in self._fanouts.values()):
                 return 0
@@ -182,6 +182,9 @@ class MemoryLedger(AlertLedger):
                     id = len(self._deliveries) + 1
                     self._deliveries[id] = _DeliveryState(id, entry.fanout, address)
                     self._keys.add((entry.fanout.id, address.id))
+                if not (entry.pending or entry.cursor) and entry.fanout.purpose is Purpose.ALERT:
+                    fanout = entry.fanout
+                    self._add_notice(nobody_reached(kind=fanout.kind, episode=fanout.episode, at_us=fanout.created_us))
                 if new:
                     return len(new)
             return 0
@@ -204,24 +207,19 @@ class MemoryLedger(AlertLedger):
                 yield address
 
     def _warned(self, fanout: FanOut) -> set[str]:
-        """Addresses that an alert may have reached since the last all-clear of the episode."""
-        versions = [entry.fanout for entry in self._fanouts.values() if entry.fanout.episode == fanout.episode]
-        cleared = max(
-            (
-                other.version
-                for other in versions
-                if other.purpose is Purpose.ALL_CLEAR and other.version < fanout.version
-            ),
-            default=0,
-        )
-        return {
-            delivery.address.id
-            for delivery in self._deliveries.values()
-            if delivery.fanout.episode == fanout.episode
-            and delivery.fanout.purpose is Purpose.ALERT
-            and cleared < delivery.fanout.version < fanout.version
-            and (delivery.maybe_reached or delivery.state in (State.SENDING, *TAKEN_ON))
-        }
+        """Addresses that an older alert of the episode may have reached, and no all-clear between the two."""
+        warned: dict[str, int] = {}
+        cleared: dict[str, int] = {}
+        for delivery in self._deliveries.values():
+            if delivery.fanout.episode != fanout.episode or delivery.fanout.version >= fanout.version:
+                continue
+            if delivery.fanout.purpose is Purpose.ALERT:
+                told, is_told = warned, delivery.maybe_reached or delivery.state in (State.SENDING, *TAKEN_ON)
+            else:
+                told, is_told = cleared, delivery.state in TAKEN_ON
+            if is_told:
+                told[delivery.address.id] = max(told.get(delivery.address.id, 0), delivery.fanout.version)
+        return {address for address, version in warned.items() if version > cleared.get(address, 0)}
 
     def _expire_superseded(self, limit: int) -> None:
         swept = {id for id, entry in self._fanouts.items() if entry.pending and entry.superseded}
@@ -236,14 +234,32 @@ class MemoryLedger(AlertLedger):
             for id in swept:
                 self._fanouts[id].pending = False
 
-    def lease(self, *, owner: str, real_us: int, lease_us: int, limit: int) -> list[Delivery]:
+    def expire(self, *, now_us: int, limit: int) -> int:
         """See the contract."""
-        _check_limit(limit)
+        check_limit(limit)
         with self._lock:
-            due = [delivery for delivery in self._deliveries.values() if delivery.is_due(real_us)]
+            outlived = [
+                delivery
+                for delivery in self._deliveries.values()
+                if delivery.state is State.QUEUED and delivery.fanout.expires_us <= now_us
+            ][:limit]
+            for delivery in outlived:
+                delivery.state, delivery.reason = State.EXPIRED, OUTLIVED
+            self._changes += bool(outlived)
+            return len(outlived)
+
+    def lease(self, *, owner: str, real_us: int, lease_us: int, wait_max_us: int, limit: int) -> list[Delivery]:
+        """See the contract."""
+        check_limit(limit)
+        with self._lock:
+            due = [
+                delivery
+                for delivery in self._deliveries.values()
+                if delivery.is_due(real_us, lease_us=lease_us, wait_max_us=wait_max_us)
+            ]
             self._changes += bool(due)
-            over = [delivery for delivery in due if self._fanouts[delivery.fanout.id].superseded]
-            for delivery in [delivery for delivery in over if delivery.is_lapsed(real_us)][:limit]:
+            lapsed = [one for one in due if one.state is State.SENDING and self._fanouts[one.fanout.id].superseded]
+            for delivery in lapsed[:limit]:
                 delivery.state, delivery.reason, delivery.maybe_reached = State.EXPIRED, SUPERSEDED, True
             waiting = (
                 Waiting(delivery.next_us, delivery.id, delivery.fanout.level, delivery.fanout.id)
@@ -382,8 +398,3 @@ class MemoryLedger(AlertLedger):
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-
-def _check_limit(limit: int) -> None:
-    if not 1 <= limit <= CHUNK_MAX:
-        raise ValueError(f"limit is {limit} but must be 1 to {CHUNK_MAX}")

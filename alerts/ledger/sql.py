@@ -17,7 +17,9 @@ from alerts.ledger import (
     sql_outbox,
     sql_read,
 )
+from alerts.ledger.rules import check_limit
 from alerts.ledger.sql_engine import Database, insert_into, open_database
+from alerts.ledger.sql_outbox import Due
 from alerts.ledger.sql_record import write_record
 from alerts.ledger.sql_rows import columns
 from alerts.ledger.tables import ADDRESS, NOTICE, PREVIEW
@@ -65,21 +67,31 @@ class SqlLedger(AlertLedger):
 
     def expand(self, *, limit: int) -> int:
         """See the contract."""
-        _check(limit)
+        check_limit(limit)
         with self._database.read() as connection:
             if not sql_outbox.has_fanout_work(connection):
                 return 0
         with self._database.write() as connection:
             return sql_outbox.expand(connection, limit=limit)
 
-    def lease(self, *, owner: str, real_us: int, lease_us: int, limit: int) -> list[Delivery]:
+    def expire(self, *, now_us: int, limit: int) -> int:
         """See the contract."""
-        _check(limit)
+        check_limit(limit)
         with self._database.read() as connection:
-            if not sql_outbox.has_due(connection, real_us=real_us):
+            if not sql_outbox.outlived(connection, now_us=now_us, limit=1):
+                return 0
+        with self._database.write() as connection:
+            return sql_outbox.expire(connection, now_us=now_us, limit=limit)
+
+    def lease(self, *, owner: str, real_us: int, lease_us: int, wait_max_us: int, limit: int) -> list[Delivery]:
+        """See the contract."""
+        check_limit(limit)
+        due = Due.at(real_us, lease_us=lease_us, wait_max_us=wait_max_us)
+        with self._database.read() as connection:
+            if not sql_outbox.has_due(connection, due):
                 return []
         with self._database.write() as connection:
-            return sql_outbox.lease(connection, owner=owner, real_us=real_us, lease_us=lease_us, limit=limit)
+            return sql_outbox.lease(connection, due, owner=owner, until_us=real_us + lease_us, limit=limit)
 
     def finish(self, attempts: Sequence[Attempt]) -> None:
         """See the contract."""
@@ -149,11 +161,6 @@ class SqlLedger(AlertLedger):
     def close(self) -> None:
         """See the contract."""
         self._database.close()
-
-
-def _check(limit: int) -> None:
-    if not 1 <= limit <= CHUNK_MAX:
-        raise ValueError(f"limit is {limit} but must be 1 to {CHUNK_MAX}")
 
 
 def _put_addresses(connection: Connection, addresses: Sequence[Address]) -> None:

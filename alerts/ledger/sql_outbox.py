@@ -5,7 +5,8 @@ put `FOR UPDATE SKIP LOCKED` on the choosing query.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 from sqlalchemy import (
     Boolean,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     func,
     literal,
     or_,
@@ -22,15 +24,16 @@ from sqlalchemy import (
     update,
 )
 
-from alerts.episode import Purpose
-from alerts.ledger import SUPERSEDED, Attempt, Delivery, DeliveryState
+from alerts.episode import Kind, Purpose
+from alerts.ledger import OUTLIVED, SUPERSEDED, Attempt, Delivery, DeliveryState
+from alerts.ledger.rules import TAKEN_ON, lapses_by, nobody_reached
 from alerts.ledger.sql_engine import insert_into
+from alerts.ledger.sql_record import write_notice
 from alerts.ledger.sql_rows import columns, to_delivery
 from alerts.ledger.tables import ADDRESS, ATTEMPT, DELIVERY, FANOUT
 from alerts.ledger.turns import Waiting, in_turn
 
 State = DeliveryState
-TAKEN_ON = (State.ACCEPTED, State.DELIVERED)
 
 DELIVERIES = (
     select(DELIVERY, FANOUT.c.text, ADDRESS.c.target)
@@ -63,7 +66,7 @@ def expand(connection: Connection, *, limit: int) -> int:
 
 def _make_chunk(connection: Connection, fanout: Row[tuple[object, ...]], limit: int) -> int:
     """The next addresses of one fan-out, and its place moved past them."""
-    chosen = _recipients(connection, fanout).limit(limit).subquery()
+    chosen = _recipients(fanout).limit(limit).subquery()
     count, last = connection.execute(select(func.count(), func.max(chosen.c.address)).select_from(chosen)).one()
     made = 0
     if count:
@@ -87,15 +90,19 @@ def _make_chunk(connection: Connection, fanout: Row[tuple[object, ...]], limit: 
         # Not doubled even if the cursor were lost: (fanout, address) is unique.
         insert = insert_into(DELIVERY).from_select(list(values), rows).on_conflict_do_nothing()
         made = connection.execute(insert).rowcount
+    is_whole, cursor = count < limit, last or fanout.cursor
     connection.execute(
         update(FANOUT)
         .where(FANOUT.c.id == fanout.id)
-        .values(cursor=last or fanout.cursor, turn=FANOUT.c.turn + 1, pending=count == limit)
+        .values(cursor=cursor, turn=FANOUT.c.turn + 1, pending=not is_whole)
     )
+    if is_whole and not cursor and fanout.purpose == Purpose.ALERT:
+        gone = nobody_reached(kind=Kind(fanout.kind), episode=fanout.episode, at_us=fanout.created_us)
+        write_notice(connection, gone)
     return made
 
 
-def _recipients(connection: Connection, fanout: Row[tuple[object, ...]]) -> Select[tuple[str, str]]:
+def _recipients(fanout: Row[tuple[object, ...]]) -> Select[tuple[str, str]]:
     """Addresses of a fan-out after its cursor, in order."""
     if fanout.purpose == Purpose.ALERT:
         return (
@@ -108,13 +115,16 @@ def _recipients(connection: Connection, fanout: Row[tuple[object, ...]]) -> Sele
             )
             .order_by(ADDRESS.c.id)
         )
-    cleared = connection.execute(
-        select(func.max(FANOUT.c.version)).where(
-            FANOUT.c.episode == fanout.episode,
-            FANOUT.c.purpose == Purpose.ALL_CLEAR,
-            FANOUT.c.version < fanout.version,
-        )
-    ).scalar()
+    clear, clearing = DELIVERY.alias("clear"), FANOUT.alias("clearing")
+    is_cleared = exists().where(
+        clearing.c.episode == fanout.episode,
+        clearing.c.purpose == Purpose.ALL_CLEAR,
+        clearing.c.version > FANOUT.c.version,
+        clearing.c.version < fanout.version,
+        clear.c.fanout == clearing.c.id,
+        clear.c.address == DELIVERY.c.address,
+        clear.c.state.in_(TAKEN_ON),
+    )
     return (
         select(DELIVERY.c.address, DELIVERY.c.channel)
         .distinct()
@@ -122,9 +132,9 @@ def _recipients(connection: Connection, fanout: Row[tuple[object, ...]]) -> Sele
         .where(
             DELIVERY.c.episode == fanout.episode,
             FANOUT.c.purpose == Purpose.ALERT,
-            FANOUT.c.version > (cleared or 0),
             FANOUT.c.version < fanout.version,
             or_(DELIVERY.c.maybe_reached, DELIVERY.c.state.in_((State.SENDING, *TAKEN_ON))),
+            ~is_cleared,
             DELIVERY.c.address > fanout.cursor,
         )
         .order_by(DELIVERY.c.address)
@@ -149,26 +159,55 @@ def _expire_superseded(connection: Connection, limit: int) -> None:
         connection.execute(update(FANOUT).where(FANOUT.c.id.in_(fanouts)).values(pending=False))
 
 
-def has_due(connection: Connection, *, real_us: int) -> bool:
+def outlived(connection: Connection, *, now_us: int, limit: int) -> list[int]:
+    """Ids that `expire` would end, oldest first."""
+    # By way of the few fan-outs that wait, so that neither the whole history nor each waiting row is looked at.
+    backlog = select(DELIVERY.c.fanout).where(DELIVERY.c.state == State.QUEUED).distinct()
+    over = select(FANOUT.c.id).where(FANOUT.c.id.in_(backlog), FANOUT.c.expires_us <= now_us)
+    fanouts = list(connection.execute(over).scalars())
+    if not fanouts:
+        return []
+    ended = select(DELIVERY.c.id).where(DELIVERY.c.state == State.QUEUED, DELIVERY.c.fanout.in_(fanouts))
+    return list(connection.execute(ended.order_by(DELIVERY.c.id).limit(limit)).scalars())
+
+
+def expire(connection: Connection, *, now_us: int, limit: int) -> int:
+    """See `AlertLedger.expire`."""
+    ids = outlived(connection, now_us=now_us, limit=limit)
+    connection.execute(update(DELIVERY).where(DELIVERY.c.id.in_(ids)).values(state=State.EXPIRED, reason=OUTLIVED))
+    return len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due at one moment; see `AlertLedger.lease`."""
+
+    waiting: ColumnElement[bool]
+    lapsed: ColumnElement[bool]
+
+    @classmethod
+    def at(cls, real_us: int, *, lease_us: int, wait_max_us: int) -> Self:
+        """Past its time, or further ahead than it can be."""
+        next_us, until_us = DELIVERY.c.next_us, DELIVERY.c.lease_until_us
+        last_us = lapses_by(real_us, lease_us=lease_us)
+        return cls(
+            and_(DELIVERY.c.state == State.QUEUED, or_(next_us <= real_us, next_us > real_us + wait_max_us)),
+            and_(DELIVERY.c.state == State.SENDING, or_(until_us <= real_us, until_us > last_us)),
+        )
+
+
+def has_due(connection: Connection, due: Due) -> bool:
     """Whether `lease` would find something to do."""
-    due = or_(_is_waiting(real_us), _is_lapsed(real_us))
-    return connection.execute(select(DELIVERY.c.id).where(due).limit(1)).first() is not None
+    found = select(DELIVERY.c.id).where(or_(due.waiting, due.lapsed)).limit(1)
+    return connection.execute(found).first() is not None
 
 
-def _is_waiting(real_us: int) -> ColumnElement[bool]:
-    return and_(DELIVERY.c.state == State.QUEUED, DELIVERY.c.next_us <= real_us)
-
-
-def _is_lapsed(real_us: int) -> ColumnElement[bool]:
-    return and_(DELIVERY.c.state == State.SENDING, DELIVERY.c.lease_until_us <= real_us)
-
-
-def lease(connection: Connection, *, owner: str, real_us: int, lease_us: int, limit: int) -> list[Delivery]:
+def lease(connection: Connection, due: Due, *, owner: str, until_us: int, limit: int) -> list[Delivery]:
     """See `AlertLedger.lease`."""
     lapsed = (
         select(DELIVERY.c.id)
         .join(FANOUT, FANOUT.c.id == DELIVERY.c.fanout)
-        .where(_is_lapsed(real_us), FANOUT.c.superseded)
+        .where(due.lapsed, FANOUT.c.superseded)
         .order_by(DELIVERY.c.id)
         .limit(limit)
     )
@@ -178,30 +217,30 @@ def lease(connection: Connection, *, owner: str, real_us: int, lease_us: int, li
         .where(DELIVERY.c.id.in_(lapsed))
         .values(state=State.EXPIRED, reason=SUPERSEDED, maybe_reached=True)
     )
-    ids = in_turn(_due(connection, real_us=real_us, limit=limit), limit=limit)
+    ids = in_turn(_sendable(connection, due, limit=limit), limit=limit)
     if not ids:
         return []
     connection.execute(
         update(DELIVERY)
         .where(DELIVERY.c.id.in_(ids))
-        .values(state=State.SENDING, lease_owner=owner, lease_until_us=real_us + lease_us)
+        .values(state=State.SENDING, lease_owner=owner, lease_until_us=until_us)
     )
     taken = connection.execute(DELIVERIES.where(DELIVERY.c.id.in_(ids))).mappings()
     by_id = {row["id"]: to_delivery(row) for row in taken}
     return [by_id[id] for id in ids]
 
 
-def _due(connection: Connection, *, real_us: int, limit: int) -> Iterator[Waiting]:
+def _sendable(connection: Connection, due: Due, *, limit: int) -> Iterator[Waiting]:
     """What may be sent: at most `limit` of each fan-out, found by index and not by ranking the whole backlog."""
-    due = select(DELIVERY.c.next_us, DELIVERY.c.id, DELIVERY.c.level, DELIVERY.c.fanout)
-    oldest_first = due.order_by(DELIVERY.c.next_us, DELIVERY.c.id).limit(limit)
-    backlog = select(DELIVERY.c.fanout).where(_is_waiting(real_us)).distinct()
+    found = select(DELIVERY.c.next_us, DELIVERY.c.id, DELIVERY.c.level, DELIVERY.c.fanout)
+    oldest_first = found.order_by(DELIVERY.c.next_us, DELIVERY.c.id).limit(limit)
+    backlog = select(DELIVERY.c.fanout).where(due.waiting).distinct()
     current = select(FANOUT.c.id).where(FANOUT.c.id.in_(backlog), FANOUT.c.superseded.is_(False))
     for fanout in connection.execute(current).scalars().all():
-        waiting = oldest_first.where(DELIVERY.c.fanout == fanout, _is_waiting(real_us))
+        waiting = oldest_first.where(DELIVERY.c.fanout == fanout, due.waiting)
         yield from (Waiting(*row) for row in connection.execute(waiting))
     not_superseded = DELIVERY.c.fanout.in_(select(FANOUT.c.id).where(FANOUT.c.superseded.is_(False)))
-    lapsed = due.where(_is_lapsed(real_us), not_superseded)
+    lapsed = found.where(due.lapsed, not_superseded)
     yield from (Waiting(*row) for row in connection.execute(lapsed))
 
 

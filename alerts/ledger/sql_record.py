@@ -52,7 +52,7 @@ def write_record(connection: Connection, record: Record) -> None:
     for status in record.statuses:
         connection.execute(_WRITE_STATUS, columns(status))
     for notice in record.notices:
-        _write_notice(connection, notice)
+        write_notice(connection, notice)
     if record.judged_through is not None:
         connection.execute(_MOVE_CURSOR, {"world": record.kind, "seq": record.judged_through})
 
@@ -96,7 +96,8 @@ def _write_fanout(connection: Connection, fanout: FanOut) -> None:
     )
 
 
-def _write_notice(connection: Connection, notice: Notice) -> None:
+def write_notice(connection: Connection, notice: Notice) -> None:
+    """A new open notice, or one more of the open one; see `AlertLedger.record`."""
     same = (
         NOTICE.c.kind == notice.kind,
         NOTICE.c.code == notice.code,

@@ -10,6 +10,7 @@ import pytest
 
 from alerts.ledger.accounts import SqlAccounts, open_accounts
 from alerts.people import Actor, Role
+from tests.alerts.ledger.builders import lay_empty
 
 LATER_US = 1_000
 DUTY = Actor(account="duty", role=Role.OFFICER)
@@ -18,9 +19,16 @@ DUTY = Actor(account="duty", role=Role.OFFICER)
 @pytest.fixture
 def accounts(tmp_path: Path) -> Iterator[SqlAccounts]:
     """With one officer, who has no password yet."""
-    opened = open_accounts(tmp_path / "ledger.db")
+    opened = open_accounts(lay_empty(tmp_path / "ledger.db"))
     opened.create("duty", Role.OFFICER, now_us=0)
     yield opened
+    opened.close()
+
+
+def test_accounts_make_the_ledger_when_there_is_none(tmp_path: Path) -> None:
+    opened = open_accounts(tmp_path / "ledger.db")
+    opened.create("duty", Role.OFFICER, now_us=0)
+    assert opened.names() == {"duty": Role.OFFICER}
     opened.close()
 
 

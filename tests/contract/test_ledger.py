@@ -9,6 +9,7 @@ import pytest
 from alerts.episode import EventType, Kind, Purpose
 from alerts.ledger import (
     CHUNK_MAX,
+    OUTLIVED,
     SUPERSEDED,
     AlertLedger,
     Attempt,
@@ -18,16 +19,20 @@ from alerts.ledger import (
     VersionConflict,
 )
 from alerts.ledger.memory import MemoryLedger
-from alerts.ledger.sql import open_ledger
+from alerts.ledger.rules import NOBODY_REACHED
 from tests.alerts.ledger.builders import (
+    FOREVER_US,
+    HOUR_US,
     LEASE_US,
     T0_US,
     USED,
+    WAIT_MAX_US,
     Reopening,
     change,
     expand_all,
     fanout,
     keys,
+    new_ledger,
     notice,
     people,
     states,
@@ -39,7 +44,7 @@ from tests.alerts.ledger.builders import (
 
 OPENERS: dict[str, Callable[[Path], AlertLedger]] = {
     "memory": lambda _: MemoryLedger(),
-    "sql": open_ledger,
+    "sql": new_ledger,
     "sql restarted": Reopening,
 }
 EXERCISE = Kind.EXERCISE
@@ -234,6 +239,8 @@ def test_a_limit_beyond_a_short_transaction_is_refused(ledger: AlertLedger, limi
         ledger.expand(limit=limit)
     with pytest.raises(ValueError, match="limit"):
         take(ledger, limit=limit)
+    with pytest.raises(ValueError, match="limit"):
+        ledger.expire(now_us=T0_US, limit=limit)
 
 
 # Addresses
@@ -337,6 +344,37 @@ def test_a_fanout_without_recipients_does_not_hold_up_the_next(ledger: AlertLedg
     assert ledger.expand(limit=10) == 0
 
 
+def test_an_alert_to_nobody_is_noticed_and_again_with_each_version(ledger: AlertLedger) -> None:
+    story = tell(ledger, area="empty")
+    assert ledger.expand(limit=10) == 0
+    (seen,) = ledger.notices(EXERCISE)
+    assert (seen.code, seen.subject, seen.at_us, seen.count) == (NOBODY_REACHED, story.id, T0_US, 1)
+    assert seen.text == "ประกาศแล้วแต่ไม่มีผู้รับ · released, but nobody has an address there"
+    assert ledger.notices(Kind.ACTUAL) == []
+    assert ledger.expand(limit=10) == 0
+    assert ledger.notices(EXERCISE) == [seen]
+
+    assert ledger.acknowledge_notice(seen.id, actor="duty", now_us=T0_US)
+    tell(ledger, story, level=3)
+    assert ledger.expand(limit=10) == 0
+    assert [(again.subject, again.count) for again in ledger.notices(EXERCISE)] == [(story.id, 1)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_an_alert_to_somebody_is_not_noticed_wherever_its_chunks_end(ledger: AlertLedger, limit: int) -> None:
+    ledger.put_addresses(people(2))
+    tell(ledger)
+    assert expand_all(ledger, limit=limit) == 2
+    assert ledger.notices(EXERCISE) == []
+
+
+def test_an_all_clear_to_nobody_and_an_alert_overtaken_before_its_turn_are_not_noticed(ledger: AlertLedger) -> None:
+    story = tell(ledger, area="empty")
+    tell(ledger, story, purpose=Purpose.ALL_CLEAR)
+    assert expand_all(ledger) == 0
+    assert ledger.notices(EXERCISE) == []
+
+
 def test_a_newer_version_expires_what_still_waits_for_the_older_one(ledger: AlertLedger) -> None:
     ledger.put_addresses(people(3))
     story = tell(ledger, level=3)
@@ -432,6 +470,36 @@ def test_a_second_all_clear_goes_only_to_those_warned_since_the_first(ledger: Al
     assert expand_all(ledger) == 1
 
 
+@pytest.mark.parametrize("end", [None, STATE.QUEUED, STATE.FAILED, STATE.EXPIRED])
+def test_whoever_an_all_clear_did_not_reach_gets_the_next_one(ledger: AlertLedger, end: DeliveryState | None) -> None:
+    ledger.put_addresses(people(2))
+    story = tell(ledger)
+    expand_all(ledger)
+    ledger.finish([tried(delivery) for delivery in take(ledger)])
+    story = tell(ledger, story, purpose=Purpose.ALL_CLEAR)
+    expand_all(ledger)
+    first, second = take(ledger)
+    ledger.finish([tried(first)])
+    if end is not None:
+        ledger.finish([tried(second, end)])
+    # A warning that is overtaken before it goes to anybody warns nobody, and undoes no all-clear.
+    story = tell(ledger, story)
+    story = tell(ledger, story, purpose=Purpose.ALL_CLEAR)
+    expand_all(ledger)
+    cleared = [delivery.address for delivery in ledger.deliveries() if delivery.fanout.endswith("#4")]
+    assert cleared == [second.address]
+
+
+def test_an_all_clear_that_was_never_made_is_made_up_for_by_the_next(ledger: AlertLedger) -> None:
+    ledger.put_addresses(people(3))
+    story = tell(ledger)
+    expand_all(ledger)
+    ledger.finish([tried(delivery) for delivery in take(ledger, limit=2)])
+    for purpose in (Purpose.ALL_CLEAR, Purpose.ALERT, Purpose.ALL_CLEAR):
+        story = tell(ledger, story, purpose=purpose)
+    assert expand_all(ledger, limit=1) == 2
+
+
 def test_whoever_a_killed_sender_had_in_hand_gets_the_all_clear_and_not_the_old_alert(ledger: AlertLedger) -> None:
     ledger.put_addresses(people(2))
     story = tell(ledger)
@@ -485,6 +553,66 @@ def test_first_tries_go_before_repeats(ledger: AlertLedger) -> None:
     (failed,) = take(ledger, limit=1)
     ledger.finish([tried(failed, STATE.QUEUED, next_us=1)])
     assert keys(take(ledger, real_us=10)) == [failed.key.replace("r0000", "r0001"), failed.key]
+
+
+def test_a_clock_put_back_holds_up_no_waiting_delivery(ledger: AlertLedger) -> None:
+    ledger.put_addresses(people(1))
+    tell(ledger)
+    expand_all(ledger)
+    (delivery,) = take(ledger)
+    year_us = 365 * 24 * HOUR_US
+    ledger.finish([tried(delivery, STATE.QUEUED, next_us=year_us)])
+    assert take(ledger, real_us=year_us - WAIT_MAX_US) == [], "the longest wait there is"
+    assert keys(take(ledger, real_us=year_us - WAIT_MAX_US - 1)) == [delivery.key]
+
+
+def test_a_clock_put_back_makes_no_lease_last(ledger: AlertLedger) -> None:
+    ledger.put_addresses(people(2))
+    story = tell(ledger)
+    expand_all(ledger)
+    (first,) = take(ledger, real_us=HOUR_US, limit=1)
+    until_us = HOUR_US + LEASE_US
+    (second,) = take(ledger, real_us=HOUR_US - 1, owner="b")
+    assert first != second, "a sender that looked at the clock earlier takes nothing from another one's hands"
+    assert take(ledger, real_us=until_us - 2 * LEASE_US, owner="b") == []
+    assert keys(take(ledger, real_us=until_us - 2 * LEASE_US - 1, owner="b")) == [first.key]
+
+    tell(ledger, story)
+    assert take(ledger, real_us=-HOUR_US) == []
+    assert set(states(ledger).values()) == {STATE.EXPIRED}, "nor one of a version that is superseded"
+
+
+# Expiry
+
+
+def test_what_expires_ends_though_no_try_is_due(ledger: AlertLedger) -> None:
+    ledger.put_addresses(people(2))
+    ledger.put_addresses(people(1, first=5, area="a2"))
+    tell(ledger, expires_us=T0_US + 5)
+    tell(ledger, id="e2", area="a2", level=1)
+    expand_all(ledger)
+    (sent,) = take(ledger, limit=1)
+    (repeat,) = take(ledger, limit=1)
+    ledger.finish([tried(repeat, STATE.QUEUED, next_us=HOUR_US, reason="busy")])
+    assert ledger.expire(now_us=T0_US + 4, limit=10) == 0
+    assert ledger.expire(now_us=T0_US + 5, limit=10) == 1
+    assert ledger.expire(now_us=T0_US + 5, limit=10) == 0
+    assert sorted((d.state, d.reason, d.attempts) for d in ledger.deliveries()) == [
+        (STATE.EXPIRED, OUTLIVED, 1),
+        (STATE.QUEUED, "", 0),
+        (STATE.SENDING, "", 0),
+    ]
+    ledger.finish([tried(sent)])
+    assert states(ledger)[sent.key] is STATE.ACCEPTED, "what is being sent is left to its sender"
+
+
+def test_deliveries_expire_at_most_a_chunk_at_a_time(ledger: AlertLedger) -> None:
+    ledger.put_addresses(people(5))
+    tell(ledger, expires_us=T0_US)
+    expand_all(ledger)
+    assert [ledger.expire(now_us=T0_US, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert set(states(ledger).values()) == {STATE.EXPIRED}
+    assert take(ledger) == []
 
 
 # Attempts
@@ -595,7 +723,7 @@ def test_a_preview_message_is_kept_once_per_kind_and_shown_newest_first(ledger: 
 
 @pytest.mark.parametrize("ledger", ["memory", "sql"], indirect=True)  # the number says nothing across restarts
 def test_every_kind_of_change_is_counted_and_reading_is_not(ledger: AlertLedger) -> None:
-    ledger.put_addresses(people(1))
+    ledger.put_addresses(people(2))
     count = ledger.change_count()
 
     def has_changed() -> bool:
@@ -613,6 +741,10 @@ def test_every_kind_of_change_is_counted_and_reading_is_not(ledger: AlertLedger)
     assert has_changed()
     ledger.finish([tried(delivery)])
     assert has_changed()
+    ledger.expand(limit=1)
+    assert has_changed()
+    assert ledger.expire(now_us=FOREVER_US, limit=1) == 1
+    assert has_changed()
     ledger.preview_put(key="a", kind=EXERCISE, target="t", text="x", level=0, now_us=1)
     assert has_changed()
     ledger.record(Record(kind=EXERCISE, notices=[notice()]))
@@ -624,8 +756,9 @@ def test_every_kind_of_change_is_counted_and_reading_is_not(ledger: AlertLedger)
     assert ledger.expand(limit=5) == 0
     has_changed()
     assert ledger.episode(story.id) is not None
-    assert len(ledger.deliveries()) == 1
+    assert len(ledger.deliveries()) == 2
     assert ledger.expand(limit=5) == 0
     assert take(ledger) == []
+    assert ledger.expire(now_us=FOREVER_US, limit=5) == 0
     ledger.preview_put(key="a", kind=EXERCISE, target="t", text="x", level=0, now_us=1)
     assert not has_changed()

@@ -1,7 +1,9 @@
 """Stories, fan-outs and addresses to fill a ledger with."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from alerts.episode import AreaStatus, Episode, Event, EventType, FanOut, Kind, Notice, Purpose, Used, apply
 from alerts.ledger import AlertLedger, Attempt, Delivery, DeliveryState, Record
@@ -12,6 +14,7 @@ HOUR_US = 3_600_000_000
 T0_US = 1_790_000_000_000_000
 """Judgement clock at the start; real time in these tests starts at 0, so that mixing the two shows."""
 LEASE_US = 60_000_000
+WAIT_MAX_US = 300_000_000
 FOREVER_US = T0_US + 1000 * HOUR_US
 
 USED = (
@@ -148,7 +151,7 @@ def expand_all(ledger: AlertLedger, *, limit: int = 500) -> int:
 
 def take(ledger: AlertLedger, *, real_us: int = 0, limit: int = 500, owner: str = "a") -> list[Delivery]:
     """Lease what is due."""
-    return ledger.lease(owner=owner, real_us=real_us, lease_us=LEASE_US, limit=limit)
+    return ledger.lease(owner=owner, real_us=real_us, lease_us=LEASE_US, wait_max_us=WAIT_MAX_US, limit=limit)
 
 
 def tried(
@@ -181,12 +184,31 @@ def keys(deliveries: Sequence[Delivery]) -> list[str]:
     return [delivery.key for delivery in deliveries]
 
 
+@cache
+def _empty() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        open_ledger(path).close()
+        return path.read_bytes()
+
+
+def lay_empty(path: Path) -> Path:
+    """The file of an empty ledger, migrated once and copied ever after: tests of opening migrate, others need not."""
+    path.write_bytes(_empty())
+    return path
+
+
+def new_ledger(path: Path) -> SqlLedger:
+    """An empty ledger."""
+    return open_ledger(lay_empty(path))
+
+
 class Reopening(SqlLedger):
     """A ledger whose program is restarted before every call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._open = open_ledger(path)
+        self._open = new_ledger(path)
 
     def __getattribute__(self, name: str) -> object:
         own = object.__getattribute__

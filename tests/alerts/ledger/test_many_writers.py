@@ -66,7 +66,7 @@ from tests.alerts.ledger.test_many_writers import _race
 ledger = open_ledger(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
-print(_race(ledger, 200, lambda: None))
+print(_race(ledger, 60, lambda: None))
 ledger.close()
 """
 
@@ -78,13 +78,11 @@ def test_of_processes_that_write_one_version_exactly_one_wins(tmp_path: Path) ->
         assert racer.stdout is not None
         assert racer.stdout.readline() == "ready\n"
     for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
+        _go(racer)
     won = [int(racer.communicate(timeout=60)[0]) for racer in racers]
-    assert sum(won) == 200
+    assert sum(won) == 60
     ledger = open_ledger(path)
-    assert [event.version for event in ledger.events("flood.33160801.1")] == list(range(1, 201))
+    assert [event.version for event in ledger.events("flood.33160801.1")] == list(range(1, 61))
     ledger.close()
 
 
@@ -149,7 +147,7 @@ def test_a_writer_that_had_to_give_up_can_write_again(tmp_path: Path) -> None:
     other.close()
 
 
-RESIDENTS = 150
+RESIDENTS = 50
 
 SEND = """
 import sys
@@ -166,6 +164,7 @@ class Telling(PreviewChannel):
         print(message.key, flush=True)
         return sent
 
+sys.stdin.readline()
 ledger = open_ledger(sys.argv[1])
 channel = Telling(ledger, now_us=lambda: T0_US)
 while send_due(ledger, {"preview": channel}, owner="child", now_us=lambda: T0_US, real_us=lambda: int(sys.argv[2]),
@@ -185,10 +184,10 @@ def test_killed_anywhere_no_delivery_is_doubled_or_lost(tmp_path: Path) -> None:
 
     rng = Random(20)
     sent: list[str] = []
-    for round in range(3):
-        sender = _start(SEND, path, str(round * LEASE_US))
+    for sender in [_start(SEND, path, str(round * LEASE_US)) for round in range(2)]:
+        _go(sender)
         assert sender.stdout is not None
-        told = [sender.stdout.readline().strip() for _ in range(rng.randrange(5, 60))]
+        told = [sender.stdout.readline().strip() for _ in range(rng.randrange(2, 25))]
         sender.kill()
         sent += [key for key in told + sender.communicate(timeout=60)[0].split() if key]
 
@@ -200,7 +199,7 @@ def test_killed_anywhere_no_delivery_is_doubled_or_lost(tmp_path: Path) -> None:
         channels,
         owner="parent",
         now_us=lambda: T0_US,
-        real_us=lambda: 3 * LEASE_US,
+        real_us=lambda: 2 * LEASE_US,
         rng=rng,
         policy=POLICY,
     ):
@@ -210,8 +209,14 @@ def test_killed_anywhere_no_delivery_is_doubled_or_lost(tmp_path: Path) -> None:
     assert {delivery.state for delivery in deliveries} == {DeliveryState.ACCEPTED}
     assert len(ledger.preview_messages(EXERCISE, limit=10_000)) == 2 * RESIDENTS
     assert [len(ledger.attempts(delivery.id)) for delivery in deliveries] == [1] * len(deliveries)
-    assert len(sent) - len(set(sent)) <= 3, "a kill may repeat the one message in hand, no more"
+    assert len(sent) - len(set(sent)) <= 2, "a kill may repeat the one message in hand, no more"
     ledger.close()
+
+
+def _go(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 def _start(script: str, *arguments: object) -> "subprocess.Popen[str]":

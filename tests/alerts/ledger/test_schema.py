@@ -18,7 +18,7 @@ from alerts.ledger import Record
 from alerts.ledger.sql import open_ledger
 from alerts.ledger.sql_engine import LedgerTooNew
 from alerts.ledger.tables import METADATA
-from tests.alerts.ledger.builders import people, tell
+from tests.alerts.ledger.builders import new_ledger, people, tell
 
 DELIVERY = """INSERT INTO delivery (fanout, address, kind, episode, level, channel, state, attempts, expires_us,
     next_us, lease_owner, lease_until_us, maybe_reached, reason)
@@ -29,7 +29,7 @@ DELIVERY = """INSERT INTO delivery (fanout, address, kind, episode, level, chann
 def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A connection of somebody else to a ledger with an exercise that warns r0000, and actual addresses beside."""
     path = tmp_path / "ledger.db"
-    ledger = open_ledger(path)
+    ledger = new_ledger(path)
     ledger.put_addresses([*people(1), *people(1, first=1, kind=Kind.ACTUAL), *people(1, first=2)])
     tell(ledger)
     ledger.close()
