@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from takean.worker import Worker
 
 TOPIC_PREFIX = {Kind.ACTUAL: "takean/v1", Kind.EXERCISE: "takean/drill/v1", Kind.TEST: "takean/drill/v1"}
 """An exercise is a second world with topics of its own (contract 6)."""
+DISPATCH_S_MAX = 90.0
+"""A turn of the dispatcher may take a lease of 60 s and a channel's time-out."""
 GRACE_S = 2
 """How long open event streams may hold up a stop."""
 
@@ -115,7 +118,8 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
     stack.callback(worker.stop)
 
     channels = {"preview": PreviewChannel(ledger, now_us=world.clock.now_us)}
-    _dispatch(stack, world, ledger, channels)
+    beat = _Beat()
+    _dispatch(stack, world, ledger, channels, beat)
 
     web_socket = socket.create_server(world.web, reuse_port=False)
     stack.callback(web_socket.close)
@@ -131,7 +135,7 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
             desk=Desk(ledger=ledger, kind=world.kind, plan=make_plan, routes=world.routes, now_us=world.clock.now_us),
             accounts=accounts,
             quarantine=quarantine,
-            worker=lambda: _able_to_warn(worker.status(), world.kind),
+            worker=lambda: _able_to_warn(worker.status(), world.kind, beat),
             kind=world.kind,
             speed=world.clock.speed,
             now_us=world.clock.now_us,
@@ -169,14 +173,34 @@ class _WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _able_to_warn(status: WorkerStatus, kind: Kind) -> WorkerStatus:
+class _Beat:
+    """When the dispatcher last finished a turn without failing."""
+
+    def __init__(self) -> None:
+        self._at_s = time.monotonic()
+
+    def __call__(self) -> None:
+        self._at_s = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self._at_s
+
+
+def _able_to_warn(status: WorkerStatus, kind: Kind, beat: _Beat) -> WorkerStatus:
     """What the worker says, and whether anybody could be told."""
-    if status.ready and kind is Kind.ACTUAL:
+    if not status.ready:
+        return status
+    if kind is Kind.ACTUAL:
         return replace(status, ready=False, reason="no channel reaches people: the preview phone is for exercises")
+    if beat.age_s > DISPATCH_S_MAX:
+        return replace(status, ready=False, reason=f"nothing has been sent for {beat.age_s:.0f} s: look at the ledger")
     return status
 
 
-def _dispatch(stack: ExitStack, world: World, ledger: SqlLedger, channels: Mapping[str, Channel]) -> None:
+def _dispatch(
+    stack: ExitStack, world: World, ledger: SqlLedger, channels: Mapping[str, Channel], beat: Callable[[], None]
+) -> None:
     stop = threading.Event()
     thread = threading.Thread(
         target=dispatch.run,
@@ -187,6 +211,7 @@ def _dispatch(stack: ExitStack, world: World, ledger: SqlLedger, channels: Mappi
             "real_us": real_us,
             "rng": Random(),  # noqa: S311  (jitter of retries, no secret)
             "policy": dispatch.Policy(),
+            "beat": beat,
         },
         name="dispatch",
         daemon=True,

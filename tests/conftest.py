@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.builders import SOAK
 
@@ -16,6 +18,19 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; set TAKEAN_REFERENCE to the folder")
     return folder
+
+
+# One for the module, not the session: while Playwright is open its event loop counts as running in this thread, and no
+# other test could start one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", chromium_sandbox=False, args=["--font-render-hinting=none"]
+        )
+        yield chromium
+        chromium.close()
 
 
 def pytest_report_header() -> str:

@@ -31,7 +31,13 @@ STATION = "station"
 
 CHANNEL_WORDS = {"preview": "จอตัวอย่าง", "line": "LINE", "sms": "SMS"}
 HAZARD_ICONS = {"flood": "waves", STATION: "wifi-off"}
-NOTICE_ICONS = {"suspect_extreme": "triangle-alert", "late_extreme": "triangle-alert", "not_listening": "unplug"}
+NOTICE_ICONS = {
+    "suspect_extreme": "triangle-alert",
+    "late_extreme": "triangle-alert",
+    "clock": "clock",
+    "nobody_reached": "send",
+    "plan_failed": "send",
+}
 
 ALARM_ROWS_MAX = 200
 
@@ -282,7 +288,9 @@ def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
 
 
 def _notice_row(facts: Facts, notice: Notice) -> tuple[AlarmRow, int]:
-    owner = notice.subject.partition("/")[0]
+    # A notice speaks of a series, or of a story and so of its area.
+    about = next((e.area for e in facts.episodes if e.id == notice.subject), notice.subject)
+    owner = about.partition("/")[0]
     station = owner if owner in facts.registry.stations else ""
     return AlarmRow(
         id=str(notice.id),

@@ -256,3 +256,10 @@ def test_every_icon_is_in_the_sprite(world: World) -> None:
     view = overview(world)
     used = {k.icon for k in view.kpis} | {row.icon for row in view.alarms} | {p.glyph for p in view.pins}
     assert used <= sample()[3].icons
+
+
+def test_a_notice_about_a_story_names_its_place(world: World) -> None:
+    story = world.judge("331608-samran", 2)
+    world.notice(story.id, "nobody_reached")
+    row = next(row for row in overview(world).alarms if row.is_notice)
+    assert (row.place, row.icon) == ("ริมห้วยสำราญ", "send")

@@ -1,21 +1,8 @@
 """A browser that tells on every page: errors, policy violations, requests to anywhere else."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-
-CHROMIUM = "/usr/bin/chromium"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
-        yield running
-        running.close()
+from playwright.sync_api import BrowserContext, Page
 
 
 @dataclass
