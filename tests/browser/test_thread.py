@@ -63,8 +63,8 @@ def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
     running = started(*words, folder=Path(__file__).parents[2])
     yield running
     if running.process.poll() is None:
-        running.process.kill()
-    running.process.wait()
+        running.process.send_signal(signal.SIGINT)
+    running.process.wait(timeout=30)
     assert running.process.stdout is not None
     running.process.stdout.close()
 
