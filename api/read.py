@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from alerts.episode import Episode, Event
-from alerts.ledger import PreviewMessage
+from alerts.ledger import DeliveryState, PreviewMessage
 from api.deps import Deps
 from api.screens.console import STATION
 from api.screens.facts import CLOCK_AHEAD_US, DAY_US, RECENT_US, Facts, worst_first
@@ -63,12 +64,21 @@ def gather(deps: Deps) -> Facts:
         rain_count=rain_count,
         episodes=episodes,
         told=told,
-        deliveries=dict(deps.ledger.delivery_counts(deps.kind, told.id)) if told else {},
+        deliveries=_deliveries(deps, told, episodes),
         grounds=_grounds(deps, episodes),
         statuses=deps.ledger.statuses(deps.kind),
         notices=deps.ledger.notices(deps.kind, limit=NOTICES_MAX),
         messages=_messages(deps),
     )
+
+
+def _deliveries(deps: Deps, told: Episode | None, opened: list[Episode]) -> dict[tuple[str, DeliveryState], int]:
+    """Counts over every open danger, or over the newest past one."""
+    total: Counter[tuple[str, DeliveryState]] = Counter()
+    stories = [e for e in opened if e.hazard != STATION] or ([told] if told else [])
+    for story in stories:
+        total.update(deps.ledger.delivery_counts(deps.kind, story.id))
+    return dict(total)
 
 
 def _told(deps: Deps, opened: list[Episode]) -> Episode | None:

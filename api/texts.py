@@ -128,6 +128,8 @@ class PublicPhrases:
     """Every water station has a current value, all below the bank."""
     raised: str
     """Nothing is announced, but a station stands above one of its lines."""
+    over_bank: str
+    """The same, but the water has left its bed at the stations that follow."""
     raised_headline: str
     partly_unseen: str
     """Followed by the areas of which nothing is known."""
@@ -143,6 +145,7 @@ PHRASES: Mapping[str, PublicPhrases] = {
         unwatched="ไม่มีสถานีวัดระดับน้ำสำหรับหมู่บ้านนี้",
         below="น้ำต่ำกว่าตลิ่งทุกสถานี",
         raised="น้ำสูงถึงเกณฑ์ที่บางสถานี ดูระดับน้ำด้านล่างและติดตามประกาศ",
+        over_bank="น้ำล้นตลิ่งแล้วที่ {places} อยู่ให้ห่างลำน้ำ และติดตามประกาศ",
         raised_headline="ไม่มีประกาศเตือนภัย",
         partly_unseen="ไม่มีข้อมูล: ",
         stands="ประกาศนี้ยังมีผล จนกว่าเจ้าหน้าที่จะประกาศยุติ",
@@ -154,6 +157,7 @@ PHRASES: Mapping[str, PublicPhrases] = {
         unwatched="No station measures the water for this village",
         below="Water is below the bank at every station",
         raised="Water has reached a threshold at some station: see below and follow announcements",
+        over_bank="Water is over the bank at {places}: keep away from the stream and follow announcements",
         raised_headline="No warning in force",
         partly_unseen="No data: ",
         stands="This warning stands until officers lift it",

@@ -76,6 +76,9 @@ class DecisionView:
 class IncidentView:
     """The worst open episode, in the bar on top of the console."""
 
+    station: str
+    """The one whose reading decided: shown until somebody picks another; empty for none."""
+
     judged_level: int
     judged_word: str
     public_level: int

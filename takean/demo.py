@@ -154,7 +154,9 @@ def _free(host: str, port: int) -> int:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        log.warning("port %d cannot be used (%s); another one is taken", port, error.strerror)
+        log.warning(
+            "port %d is in use (errno %s): a free one is used instead, see the addresses below", port, error.errno
+        )
         return 0
     return port
 

@@ -39,6 +39,8 @@ TOPIC_PREFIX = {Kind.ACTUAL: "takean/v1", Kind.EXERCISE: "takean/drill/v1", Kind
 """An exercise is a second world with topics of its own (contract 6)."""
 DISPATCH_S_MAX = 90.0
 """A turn of the dispatcher may take a lease of 60 s and a channel's time-out."""
+WEB_CONNECTIONS_MAX = 1_000
+"""Beyond it browsers are told to come back: file descriptors belong to devices and stores first."""
 GRACE_S = 2
 """How long open event streams may hold up a stop."""
 
@@ -147,7 +149,14 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
         )
     )
     server = _WebServer(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"),
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=WEB_CONNECTIONS_MAX,
+            lifespan="on",
+        ),
         before_stop=app.state.hub.aclose,
     )
     thread = threading.Thread(target=_serve, args=(server, web_socket, failed), name="web", daemon=True)

@@ -13,11 +13,11 @@ def router(web: Web) -> APIRouter:
     api = APIRouter(include_in_schema=False)
     deps = web.deps
 
-    @api.get("/healthz")
+    @api.api_route("/healthz", methods=["GET", "HEAD"])
     async def alive() -> Response:
         return JSONResponse({"status": "alive"})
 
-    @api.get("/readyz")
+    @api.api_route("/readyz", methods=["GET", "HEAD"])
     async def ready() -> Response:
         """Whether this box is able to warn."""
         status = await anyio.to_thread.run_sync(deps.worker)

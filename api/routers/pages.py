@@ -24,7 +24,7 @@ def router(web: Web) -> APIRouter:
     api = APIRouter(include_in_schema=False)
     render = web.deps.pages.render
 
-    @api.get("/")
+    @api.api_route("/", methods=["GET", "HEAD"])
     async def public_page(request: Request) -> Response:
         asked = request.query_params
         reader = web.reader(asked, remembered=request.cookies.get(VILLAGE_COOKIE, ""))

@@ -98,6 +98,7 @@ def incident(facts: Facts) -> IncidentView | None:
         running=duration(facts.now_us - worst.opened_us),
         others=len(stories) - 1,
         decision=decision(facts, worst, place),
+        station=_grounds(facts, worst)[1],
     )
 
 
@@ -118,8 +119,8 @@ def _water(everyone: Sequence[Observed]) -> Kpi:
     candidates = [o for o in everyone if o.current and o.quantity == "stage_m"]
     if not candidates:
         return _unknown("water", "waves", "ระดับน้ำ (สูงสุด)", "ม.")
-    # By level first: a station without banks has no distance to them.
-    top = max(candidates, key=lambda o: (o.level, -math.inf if math.isnan(o.gap_m) else o.gap_m))
+    # Nearest the bank; where no station has one, the highest level.
+    top = max(candidates, key=lambda o: (-math.inf if math.isnan(o.gap_m) else o.gap_m, o.level))
     if math.isnan(top.gap_m):
         label, value, unit = "ระดับน้ำ (สูงสุด)", number(top.value, 2), "ม."
     else:
@@ -278,7 +279,13 @@ def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
     held = facts.registry.stations.get(owner)
     where = held.name if held else owner
     if held is not None and held.banks is not None and name.startswith("stage_m"):
-        return f"{where}: {gap_text(used.value - held.banks.lower_m)} · เกณฑ์ {used.threshold:.2f} ม.", held.id
+        at = thai_clock(used.time_us)
+        if not used.truth:
+            return f"{where}: ลดลงต่ำกว่า {used.threshold:.2f} ม. เมื่อ {at} น.", held.id
+        return (
+            f"{where}: {gap_text(used.value - held.banks.lower_m)} เมื่อ {at} น. · เกณฑ์ {used.threshold:.2f} ม.",
+            held.id,
+        )
     index = facts.registry.index.get((owner, name))
     if index is None:
         return f"{where}: {used.value:.2f} · เกณฑ์ {used.threshold:.2f}", held.id if held else ""

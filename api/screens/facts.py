@@ -54,7 +54,7 @@ class Facts:
     told: Episode | None
     """The story the delivery card speaks of: the worst open one, else the newest."""
     deliveries: Mapping[tuple[str, DeliveryState], int]
-    """Of `told`, by (channel, state)."""
+    """Of every open danger, else of `told`, by (channel, state)."""
     grounds: Mapping[str, Event]
     """Open episode -> its newest event that names the readings it rests on."""
     statuses: Sequence[AreaStatus]

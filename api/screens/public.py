@@ -87,6 +87,10 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
     elif level == QUIET:
         if raised:
             headline, word, sentence = phrases.raised_headline, phrases.raised_headline, phrases.raised
+            over = [o.station for o in water if o.current and o.gap_m > 0]
+            if over:
+                places = ", ".join(s.english if english else s.name for s in over)
+                sentence = phrases.over_bank.format(places=places)
         elif water and not unseen and all(o.current and o.gap_m < 0 for o in water):
             detail = phrases.below
         if unseen:

@@ -33,7 +33,9 @@ GLYPHS = {"stage_m": "water", "rain_mm": "rain", "pm2_5_ug_m3": "air"}
 STEADY_CM_H = 2.0
 """Slower than this is called steady: below what a staff gauge read every two minutes resolves in an hour."""
 TREND_POINTS_MIN = 3
-TREND_SPAN_MIN_US = 10 * MINUTE_US
+TREND_US = 15 * MINUTE_US
+"""Looked back: an hour said *rising* for half an hour after the crest of a flash flood."""
+TREND_SPAN_MIN_US = 4 * MINUTE_US
 COMPLETE = 0.9
 """Share of the promised readings below which a sum is called incomplete."""
 WINDOW_FAST_H, WINDOW_H = 6, 24
@@ -188,7 +190,7 @@ def level_of(facts: Facts, ladder: int, value: float) -> int:
 def _slope(facts: Facts, series: int) -> float:
     """Least squares over the usable readings of the last hour, cm/h; NaN with too few or over too short a span."""
     time_us, value = usable_rows(facts, series)
-    recent = time_us > facts.now_us - HOUR_US
+    recent = time_us > facts.now_us - max(TREND_US, TREND_POINTS_MIN * facts.registry.series[series].cadence_us)
     time_us, value = time_us[recent], value[recent]
     if len(time_us) < TREND_POINTS_MIN or time_us[-1] - time_us[0] < TREND_SPAN_MIN_US:
         return math.nan

@@ -47,7 +47,7 @@ def moment(time_us: int, now_us: int, *, language: str = "th") -> Moment:
     return Moment(
         iso=local.isoformat(),
         clock=thai_clock(whole),
-        date=thai_date(whole),
+        date=thai_date(whole) if language == "th" else local.strftime("%a %-d %b %Y"),
         ago=ago(time_us, now_us, language=language),
     )
 

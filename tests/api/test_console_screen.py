@@ -144,8 +144,17 @@ def test_alarms_come_unacknowledged_first_then_level_then_newest(world: World) -
 def test_an_alarm_says_by_what_it_rose(world: World) -> None:
     world.judge(SAMRAN, 3, used=[grounds(world)])
     row = alarms(world.facts())[0]
-    assert row.what == "สะพานบ้านโพนยาง: สูงกว่าตลิ่ง 0.18 ม. · เกณฑ์ 4.50 ม."
+    assert row.what == "สะพานบ้านโพนยาง: สูงกว่าตลิ่ง 0.18 ม. เมื่อ 14:35 น. · เกณฑ์ 4.50 ม."
     assert row.station == "WL-01"
+    bar = incident(world.facts())
+    assert bar is not None
+    assert bar.station == "WL-01", "shown until somebody picks another"
+
+
+def test_an_alarm_that_eases_says_below_what_it_fell(world: World) -> None:
+    world.judge(SAMRAN, 3, used=[grounds(world)])
+    world.judge(SAMRAN, 2, used=[replace(grounds(world, 4.2), truth=False, threshold=4.27)])
+    assert alarms(world.facts())[0].what == "สะพานบ้านโพนยาง: ลดลงต่ำกว่า 4.27 ม. เมื่อ 14:35 น."
 
 
 def test_back_to_normal_but_unseen_is_returned(world: World) -> None:

@@ -271,3 +271,10 @@ def test_a_warning_whose_area_was_configured_away_is_still_shown_to_all(world: W
     assert page(world).level == 3
     assert "gone" in page(world).where
     assert page(world, village="33160804").level == 3
+
+
+def test_water_over_the_bank_is_named_although_nothing_is_announced(world: World) -> None:
+    world.put("WL-01/stage_m", [4.8])
+    calm(world)
+    assert page(world).sentence.startswith("น้ำล้นตลิ่งแล้วที่ สะพานบ้านโพนยาง")
+    assert "Ban Phon Yang bridge" in page(world, language="en").sentence

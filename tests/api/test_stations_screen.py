@@ -77,16 +77,22 @@ def test_a_missing_value_is_not_zero(world: World) -> None:
 @pytest.mark.parametrize(
     ("rise_cm_h", "trend"), [(11.0, "up"), (-6.0, "down"), (1.9, "steady"), (-1.9, "steady"), (2.1, "up")]
 )
-def test_a_trend_is_the_slope_of_the_last_hour(world: World, rise_cm_h: float, trend: str) -> None:
+def test_a_trend_is_the_slope_of_the_newest_readings(world: World, rise_cm_h: float, trend: str) -> None:
     world.put("WL-01/stage_m", [2.0 + rise_cm_h / 100 * i / 30 for i in range(31)])
     assert seen(world, "WL-01").slope_cm_h == pytest.approx(rise_cm_h)
     assert seen(world, "WL-01").trend == trend
 
 
-@pytest.mark.parametrize(("points", "step_min"), [(2, 2), (5, 2), (2, 20)])
+@pytest.mark.parametrize(("points", "step_min"), [(2, 2), (4, 1), (2, 20)])
 def test_too_few_or_too_close_readings_have_no_trend(world: World, points: int, step_min: int) -> None:
     world.put("WL-01/stage_m", [2.0] * points, step_us=step_min * MINUTE_US)
     assert seen(world, "WL-01").trend == ""
+
+
+def test_a_river_that_falls_behind_its_crest_is_said_to_fall(world: World) -> None:
+    rising = [3.0 + 0.05 * i for i in range(30)]
+    world.put("WL-01/stage_m", [*rising, *(rising[-1] - 0.01 * i for i in range(1, 9))], step_us=2 * MINUTE_US)
+    assert seen(world, "WL-01").trend == "down"
 
 
 def test_doubted_readings_do_not_bend_the_trend(world: World) -> None:

@@ -89,7 +89,7 @@ def incident(**changes: Any) -> IncidentView:
         "others": 2,
         "decision": decision(),
     }
-    return IncidentView(**values | changes)
+    return IncidentView(station="WL-01", **values | changes)
 
 
 def kpi(key: str, icon: str, label: str, value: str, unit: str, level: int, tag: str, note: str) -> Kpi:

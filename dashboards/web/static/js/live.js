@@ -32,7 +32,18 @@ function refreshPanel() {
     if (openStation()) showPanel(openStation());
   }, REFRESH_PANEL_MS);
 }
-document.addEventListener("takean:select", ({ detail: { station } }) => station && showPanel(station));
+// Until somebody picks a station, the panel follows the one that decides the worst danger.
+let picked = new URLSearchParams(location.search).has("station");
+document.addEventListener("takean:select", ({ detail: { station, followed } }) => {
+  picked ||= !followed;
+  if (station) showPanel(station);
+});
+const incident = document.getElementById("incident");
+function follow() {
+  const station = incident.querySelector("[data-station]")?.dataset.station;
+  if (station && !picked && station !== openStation()) announce("select", { station, followed: true });
+}
+new MutationObserver(follow).observe(incident, { childList: true });
 
 // --- requests: the token, and refusals in words -----------------------------------------------------------------
 document.addEventListener("htmx:configRequest", ({ detail }) => {
