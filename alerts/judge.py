@@ -104,20 +104,11 @@ class Judge:
             self._state = JudgeState.empty(size, len(self.cells.rules.ladders))
             self._quiet_us, listened_us = np.full(size, NEVER, dtype=np.int64), 0
         self._arrived = np.zeros(size, dtype=np.bool_)
-        self._reload()
-        for chunk in self._journal():
-            inside = chunk.seq <= through
-            self._state = self._judged(chunk.batch[inside], chunk.conflict[inside], self._state).state
-            self._hear(chunk.batch[inside])
-            listened_us = max(listened_us, int(chunk.batch.received_us.max()))
-            if not inside.all():
-                break
-        self._arrived[:] = False  # what came before the last judgement ended its absences then
-        self.judged_seq = through
         self._catch_up()
         self._stored = self._state
         # The clock of absence stands still while we were not listening, and starts for a series never heard.
         heard = self._quiet_us != NEVER
+        listened_us = max(listened_us, int(self._quiet_us[heard].max(initial=0)))
         self._quiet_us[~heard] = now_us
         self._quiet_us[heard] += max(0, now_us - listened_us)
         self._write(lambda: list(self.cells.reconciled(self._state.ladders, stories=self._stories, now_us=now_us)))
@@ -189,15 +180,28 @@ class Judge:
         self._state, self.judged_seq = judged.state, through
 
     def _catch_up(self) -> None:
-        """Judge what was stored and not judged: after a restart, or after the ledger was away."""
+        """Judge what was stored and not judged: after a start, or after the ledger was away.
+
+        The ledger is asked how far it got: a write may have become durable although its answer was lost. What it has
+        judged is only remembered, not told again.
+        """
+        self._reload()
+        through = self.ledger.judged_through(self.cells.kind)
         for chunk in self._journal():
-            self._hear(chunk.batch)
-            judged = self._judged(chunk.batch, chunk.conflict, self._state)
-            self._settle(chunk.batch, chunk.conflict, judged, chunk.seq)
+            told = chunk.seq <= through
+            for rows, anew in ((told, False), (~told, True)):
+                if rows.any():
+                    batch, conflict, seq = chunk.batch[rows], chunk.conflict[rows], chunk.seq[rows]
+                    self._hear(batch, anew=anew)
+                    judged = self._judged(batch, conflict, self._state)
+                    if anew:
+                        self._settle(batch, conflict, judged, seq)
+                    else:
+                        self._state, self.judged_seq = judged.state, int(seq[-1])
         last = self.store.last_seq()
-        if self.judged_seq < last:  # the rest belongs to series that nobody registers any more
+        if through < last and self.judged_seq < last:  # the rest belongs to series that nobody registers any more
             self.ledger.record(Record(kind=self.cells.kind, judged_through=last))
-            self.judged_seq = last
+        self.judged_seq = last
 
     # ---- time passing
 
@@ -305,9 +309,9 @@ class Judge:
     def _journal(self) -> Iterator[Journal]:
         yield from self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS)
 
-    def _hear(self, batch: ReadingBatch) -> None:
+    def _hear(self, batch: ReadingBatch, *, anew: bool = True) -> None:
         np.maximum.at(self._quiet_us, batch.series, batch.received_us)
-        self._arrived[batch.series] = True
+        self._arrived[batch.series] |= anew
 
     def _save(self) -> None:
         self._saved_us = self.real_us()

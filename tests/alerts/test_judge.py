@@ -558,6 +558,21 @@ def test_without_a_ledger_readings_are_kept_and_judged_when_it_is_back() -> None
     assert ledger.judged_through(Kind.EXERCISE) == 3
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_record_whose_answer_was_lost_is_not_told_twice(killed: bool) -> None:
+    ledger = Failing()
+    world = World(ledger=ledger)
+    world.take(batch([2.5, 2.5]))
+    ledger.after = {ledger.calls + 1}
+    flood = batch([3.5, 3.5, 4.5, 4.5], start_us=T0_US + 2 * MINUTE_US)
+    with pytest.raises(OSError, match="answer lost"):
+        world.take(flood)
+    if killed:
+        world.restart()
+    world.take(flood)
+    assert [e.to_level for e in world.events() if e.type is EventType.JUDGED and e.hazard == "flood"] == [1, 2, 3]
+
+
 def test_a_journal_that_lost_judged_readings_is_refused() -> None:
     world = World()
     world.take(batch([1.0, 1.0]))

@@ -32,6 +32,8 @@ STATIONS = ("S-1", "S-2", "S-3", "S-4")
 MESSAGES = 20_000
 KILLS = 5 if SOAK else 1
 CADENCE_US = 60_000_000
+PATIENCE_S = 100
+"""For a start on a busy machine, and for the devices meanwhile."""
 SEEDS = range(10) if SOAK else (20261122,)
 
 
@@ -69,7 +71,14 @@ def send(box: Installation, sent: Mapping[str, Stream]) -> dict[str, Report]:
     def one(station: str) -> None:
         topic = f"takean/drill/v1/{station}/data"
         reports[station] = publish(
-            "127.0.0.1", box.mqtt_port, station, box.secrets[station], topic, sent[station].payloads(), window=100
+            "127.0.0.1",
+            box.mqtt_port,
+            station,
+            box.secrets[station],
+            topic,
+            sent[station].payloads(),
+            window=100,
+            attempts=PATIENCE_S * 4,
         )
 
     threads = [threading.Thread(target=one, args=(station,)) for station in sent]
@@ -83,7 +92,9 @@ def send(box: Installation, sent: Mapping[str, Stream]) -> dict[str, Report]:
 def kill_at(box: Installation, marks: Sequence[int]) -> None:
     """Kill the process and start it again each time so many readings are stored."""
     for mark in marks:
+        deadline_s = time.monotonic() + PATIENCE_S
         while box.metric("takean_stored_seq") < mark:
+            assert time.monotonic() < deadline_s, f"no {mark} readings in {PATIENCE_S} s"
             time.sleep(0.01)
         box.kill()
         box.start()
