@@ -209,7 +209,8 @@ class Judge:
         """What the clock alone decides: known or not, absence; and the snapshot. Call about once a second."""
         if self.judged_seq < self.store.last_seq():
             self._guarded(self._catch_up)
-        self._guarded(self._pass_time)
+        if self.judged_seq == self.store.last_seq():  # else a turn with nothing to write would look like health
+            self._guarded(self._pass_time)
         if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
             self._save()
 

@@ -4,6 +4,7 @@ Everything runs as an exercise: no outside channel is wired, whatever the enviro
 """
 
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -150,13 +151,11 @@ def _resumed(state: Path) -> int | None:
 
 def _free(host: str, port: int) -> int:
     """The port, or 0 (any) where it is taken: said aloud, because people will type the address."""
-
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        log.warning(
-            "port %d is in use (errno %s): a free one is used instead, see the addresses below", port, error.errno
-        )
+        why = os.strerror(error.errno or 0)
+        log.warning("port %d cannot be used (%s): a free one is used instead, see the addresses", port, why)
         return 0
     return port
 

@@ -114,11 +114,6 @@ class Worker:
             raise self._error
         return self._endpoint.address
 
-    @property
-    def dead(self) -> bool:
-        """Whether it has ended by itself; a late heartbeat alone is no death."""
-        return self._error is not None
-
     def stop(self) -> None:
         """Finish the running batch, acknowledge it, write the last snapshot."""
         with suppress(RuntimeError):  # its loop is closed when it died

@@ -558,6 +558,23 @@ def test_without_a_ledger_readings_are_kept_and_judged_when_it_is_back() -> None
     assert ledger.judged_through(Kind.EXERCISE) == 3
 
 
+def test_a_box_that_does_not_judge_says_so_until_it_does() -> None:
+    ledger = Failing()
+    world = World(ledger=ledger)
+    world.take(batch([1.0, 1.0]))
+    world.tick()
+    ledger.before = set(range(ledger.calls + 1, ledger.calls + 1000))
+    with pytest.raises(OSError, match="disk full"):
+        world.take(batch([1.0], start_us=T0_US + 2 * MINUTE_US))
+    world.real_us += 3_000_000
+    said = []
+    for minute in (3, 4, 5):
+        world.tick()
+        world.take(batch([1.0], start_us=T0_US + minute * MINUTE_US))  # acknowledged once stored: it does not raise
+        said.append(world.judge.healthy)
+    assert said == [False, False, False]
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_record_whose_answer_was_lost_is_not_told_twice(killed: bool) -> None:
     ledger = Failing()
