@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ingest.door import Door, judge
@@ -30,6 +30,7 @@ from ingest.packets import (
     Unsubscribe,
     UnsupportedProtocol,
     encode,
+    encode_pubacks,
 )
 from ingest.topics import Topics
 
@@ -103,6 +104,10 @@ class Connection(Link):
         self._host.counters.connections = len(self._host.door)
 
     # Called by the endpoint, the inbox and the door.
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> bool:
+        """Say that these are safe; False where the peer is gone."""
+        return self.send(encode_pubacks(packet_ids))
 
     def go_on(self) -> None:
         """Read again, first what had been received already; wait again where there is still no room."""

@@ -20,7 +20,6 @@ from ingest.door import Door
 from ingest.inbox import Arrival, Inbox, Sender
 from ingest.limits import Counters, Limits
 from ingest.message import Message, Rejection
-from ingest.packets import encode_pubacks
 from ingest.topics import Topics
 
 __all__ = ["Counters", "Endpoint", "Limits"]
@@ -208,7 +207,7 @@ class Endpoint:
                 ended.append(arrival.sender)
         self.inbox.release(batch)
         for sender, packet_ids in runs.items():
-            if sender.send(encode_pubacks(packet_ids)):
+            if sender.acknowledge(packet_ids):
                 self.counters.acknowledged += len(packet_ids)
         for sender in ended:
             sender.close("refused")

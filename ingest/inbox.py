@@ -21,8 +21,8 @@ class Sender(Protocol):
     """Arrivals of this sender that are not done; kept by the inbox."""
     unacked_bytes: int
 
-    def send(self, data: bytes) -> bool:
-        """Write an answer; False where the sender is gone."""
+    def acknowledge(self, packet_ids: Sequence[int]) -> bool:
+        """Say that these are safe, in this order; False where the sender is gone."""
 
     def close(self, cause: str) -> None:
         """End the connection."""

@@ -1,5 +1,6 @@
 """What waits: in order for each station, in turns among stations, with room for everyone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -20,8 +21,8 @@ class Sender:
     unacked_bytes: int = 0
     turns: list[int] = field(default_factory=list)
 
-    def send(self, data: bytes) -> bool:
-        return bool(data)
+    def acknowledge(self, packet_ids: Sequence[int]) -> bool:
+        return bool(packet_ids)
 
     def close(self, cause: str) -> None:
         raise AssertionError(cause)
