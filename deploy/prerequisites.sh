@@ -14,6 +14,8 @@ test)
     missing=""
     command -v chromium >/dev/null || missing="$missing chromium"
     command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
+    command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+    command -v openssl >/dev/null || missing="$missing openssl"
     fc-list 2>/dev/null | grep -qi thai || missing="$missing fonts-noto-core"
     command -v git >/dev/null || missing="$missing git"
     ;;
@@ -29,6 +31,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq
     # shellcheck disable=SC2086  # one word for each package
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    # Debian starts a broker that it installs, on the port that `make run` listens to; the tests start their own.
+    case " $missing " in *" mosquitto "*) systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 else
     echo "please run first: sudo apt-get install -y$missing" >&2
     exit 1

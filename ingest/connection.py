@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from ingest.dialect import GOOD_BYES, Dialect, dialect_of, refusal
 from ingest.door import Door, judge
 from ingest.inbox import Arrival, Inbox
 from ingest.limits import Counters, Limits
 from ingest.link import Link
 from ingest.message import Message, Reason, Rejection
 from ingest.packets import (
-    SUBSCRIPTION_REFUSED,
-    Connack,
-    ConnackCode,
     Connect,
     Disconnect,
     Malformed,
@@ -23,21 +22,21 @@ from ingest.packets import (
     Pingresp,
     Puback,
     Publish,
-    Suback,
+    ReasonCode,
     Subscribe,
     TooLarge,
-    Unsuback,
     Unsubscribe,
     UnsupportedProtocol,
     encode,
     encode_pubacks,
 )
+from ingest.packets.fields import text_of
 from ingest.topics import Topics
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_FACTOR = 1.5
-"""[MQTT-3.1.2-24]"""
+"""[MQTT-3.1.2-24, MQTT5-3.1.2-22]"""
 TURN_PACKETS = 1_000
 """What one connection may have dealt with before the others get their turn."""
 TOPIC_BYTES_KEPT = 256
@@ -65,13 +64,14 @@ class Connection(Link):
     def __init__(self, host: Host) -> None:
         super().__init__(host.limits, host.counters)
         self._host = host
-        self._reader = PacketReader(host.limits.connect_bytes)
+        self._reader = PacketReader(host.limits.connect_bytes, topic_aliases=host.limits.topic_aliases)
+        self._dialect = Dialect()
+        self._fault = (ReasonCode.UNSPECIFIED_ERROR, "")  # why we refuse what the client sent, and in words
         self._let_in = False
         self._will: bytes | None = None
         self._data_topic = b""
         self._data_topic_text = ""
         self._status_topic = b""
-        self._number = 0
         self.station = ""
         self.client = ""
         self.unacked = 0
@@ -85,7 +85,6 @@ class Connection(Link):
         may_stay = host.door.enter(self)
         host.counters.accepted += 1
         host.counters.connections = len(host.door)
-        self._number = host.counters.accepted
         if not may_stay:
             self.close("too_many_connections")
             return
@@ -127,6 +126,7 @@ class Connection(Link):
         self._host.counters.closed[cause] += 1
         if self._let_in and cause != "disconnect":
             log.info("ingest: connection of %s as %r closed: %s", self.station, self.client, cause)
+            self.send(self._dialect.good_bye(*GOOD_BYES.get(cause, self._fault)))
         self._end(cause)
         self._transport.close()
         self._after(self._host.limits.close_s, self._transport.abort)
@@ -199,31 +199,32 @@ class Connection(Link):
                 self._publish(packet, received_us)
             case Pingreq():
                 self.send(encode(Pingresp()))
-            case Subscribe(packet_id, filters):
-                own = self._host.topics.cmd(self.station)
-                codes = tuple(min(qos, 1) if name == own else SUBSCRIPTION_REFUSED for name, qos in filters)
-                self.send(encode(Suback(packet_id, codes)))
-            case Unsubscribe(packet_id):
-                self.send(encode(Unsuback(packet_id)))
+            case Subscribe():
+                self.send(self._dialect.subscribed(packet, self._host.topics.cmd(self.station)))
+            case Unsubscribe():
+                self.send(self._dialect.unsubscribed(packet, self._host.topics.cmd(self.station)))
             case Disconnect():
-                self._will = None  # [MQTT-3.14.4-3]
+                if self._dialect.voids_will(packet):
+                    self._will = None
                 self.close("disconnect")
             case Puback():
                 pass  # Answers nothing of ours: no message of QoS 1 is ever sent.
             case Connect():
-                raise Malformed("a second CONNECT")  # [MQTT-3.1.0-2]
+                raise Malformed("a second CONNECT", ReasonCode.PROTOCOL_ERROR)  # [MQTT-3.1.0-2]
             case _:
-                raise Malformed(f"{type(packet).__name__.upper()}, which only a server sends")
+                name = type(packet).__name__.upper()
+                raise Malformed(f"{name}, which only a server sends", ReasonCode.PROTOCOL_ERROR)
 
     def _connect(self, packet: Connect) -> None:
         host = self._host
         code, station = judge(packet, topics=host.topics, check=host.check, client_id_chars=host.limits.client_id_chars)
-        if code != ConnackCode.ACCEPTED:
-            self.send(encode(Connack(code)))
+        if code != ReasonCode.SUCCESS:
+            self.send(refusal(code, packet.level))
             self.close(code.name.lower())
             return
         self.station = station
-        self.client = packet.client_id or f"unnamed-{self._number}"
+        self.client = packet.client_id or f"unnamed-{secrets.token_hex(6)}"
+        self._dialect = dialect_of(packet, host.limits)
         self._data_topic_text = host.topics.data(station)
         self._data_topic = self._data_topic_text.encode()
         self._status_topic = host.topics.status(station).encode()
@@ -233,37 +234,39 @@ class Connection(Link):
         self._reader.limit = host.limits.packet_bytes
         self._cancel_timer()
         self._keep_alive(packet.keep_alive_s * KEEP_ALIVE_FACTOR)
-        self.send(encode(Connack(ConnackCode.ACCEPTED)))
+        self.send(self._dialect.accepted(None if packet.client_id else self.client))
 
     def _publish(self, packet: Publish, received_us: int) -> None:
         """Take a message that is not plain data: a status, or one to be refused."""
         topic = packet.topic[:TOPIC_BYTES_KEPT].decode("utf-8", "replace")
         message = Message(topic, packet.payload, received_us, self.client)
         if packet.qos == 2:
-            self._refuse(message, Reason.NOT_MQTT, "QoS 2 is not spoken here")
+            self._refuse(message, Reason.NOT_MQTT, "QoS 2 is not spoken here", ReasonCode.QOS_NOT_SUPPORTED)
         elif packet.topic == self._status_topic:
             self._host.counters.messages += 1
             self._host.put(Arrival(message, self, packet.packet_id, status_of=self.station))
         else:
-            self._refuse(message, Reason.FOREIGN_TOPIC, "may publish only to its own data and status topics")
+            words = "may publish only to its own data and status topics"
+            self._refuse(message, Reason.FOREIGN_TOPIC, words, _fault_of_topic(packet.topic))
 
     def _breach(self, error: Malformed, received_us: int) -> None:
         """Deal with bytes after which nothing more can be read."""
         if not self._let_in:
-            if isinstance(error, UnsupportedProtocol):
-                self.send(encode(Connack(ConnackCode.UNACCEPTABLE_PROTOCOL_VERSION)))
-                self.close("unsupported_protocol")
-            else:
-                self.close("too_large" if isinstance(error, TooLarge) else "malformed")
+            self.send(refusal(error.code, self._reader.level))
+            causes = {UnsupportedProtocol: "unsupported_protocol", TooLarge: "too_large"}
+            self.close(causes.get(type(error), "malformed"))
             return
         message = Message("", b"", received_us, self.client)
         if isinstance(error, TooLarge):
-            self._refuse(message, Reason.TOO_LARGE, error.reason, unread_bytes=error.length)
+            self._refuse(message, Reason.TOO_LARGE, error.reason, error.code, unread_bytes=error.length)
         else:
-            self._refuse(message, Reason.NOT_MQTT, error.reason, unread_bytes=0)
+            self._refuse(message, Reason.NOT_MQTT, error.reason, error.code, unread_bytes=0)
 
-    def _refuse(self, message: Message, reason: Reason, detail: str, *, unread_bytes: int | None = None) -> None:
+    def _refuse(
+        self, message: Message, reason: Reason, detail: str, fault: ReasonCode, *, unread_bytes: int | None = None
+    ) -> None:
         """Send to quarantine in its turn. Nothing more is read; the connection is closed when the row is durable."""
+        self._fault = fault, detail
         log.info("ingest: refused from %s as %r: %s: %s", self.station, self.client, reason, detail)
         if not self._host.inbox.has_room_for_refusal(self.station):
             self._host.counters.unrecorded += 1
@@ -278,3 +281,12 @@ class Connection(Link):
         self._waiting = True
         self._host.counters.pauses += 1
         self._host.inbox.wait(self)
+
+
+def _fault_of_topic(topic: bytes) -> ReasonCode:
+    """Say what is wrong with the topic of a message that is not taken."""
+    try:
+        name = text_of(topic)  # [MQTT-3.3.2-1, MQTT5-3.3.2-1]
+    except Malformed as error:
+        return error.code
+    return ReasonCode.TOPIC_NAME_INVALID if "+" in name or "#" in name else ReasonCode.NOT_AUTHORIZED

@@ -4,35 +4,43 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from ingest.dialect import CONNACK_BYTES_MAX
 from ingest.inbox import decrement
 from ingest.limits import Limits
-from ingest.packets import ConnackCode, Connect
+from ingest.packets import Connect, ReasonCode
 from ingest.topics import Topics, is_station_name
 
 
 def judge(
     packet: Connect, *, topics: Topics, check: Callable[[str, str], bool], client_id_chars: int
-) -> tuple[ConnackCode, str]:
-    """Decide on a CONNECT: the answer, and the station where it is ACCEPTED.
+) -> tuple[ReasonCode, str]:
+    """Decide on a CONNECT: the answer, and the station where it is SUCCESS.
 
-    0x04 for what cannot be a credential, 0x05 for a wrong one; docs/mqtt.md says why.
+    BAD_USER_NAME_OR_PASSWORD for what cannot be a credential, NOT_AUTHORIZED for a wrong one; docs/mqtt.md says why.
     """
+    asked = packet.properties
+    if asked.authentication_method is not None:
+        return ReasonCode.BAD_AUTHENTICATION_METHOD, ""  # [MQTT5-4.12.0-1]
+    if asked.maximum_packet_bytes is not None and asked.maximum_packet_bytes < CONNACK_BYTES_MAX:
+        return ReasonCode.PACKET_TOO_LARGE, ""
     if len(packet.client_id) > client_id_chars:
-        return ConnackCode.IDENTIFIER_REJECTED, ""
-    if not packet.client_id and not packet.clean_session:
-        return ConnackCode.IDENTIFIER_REJECTED, ""  # [MQTT-3.1.3-8]
+        return ReasonCode.IDENTIFIER_REJECTED, ""
+    if not packet.client_id and not packet.clean_session and packet.level == 4:
+        return ReasonCode.IDENTIFIER_REJECTED, ""  # [MQTT-3.1.3-8]
     station = packet.user_name or ""
     if not is_station_name(station) or packet.password is None:
-        return ConnackCode.BAD_USER_NAME_OR_PASSWORD, ""
+        return ReasonCode.BAD_USER_NAME_OR_PASSWORD, ""
     try:
         password = packet.password.decode()
     except UnicodeDecodeError:
-        return ConnackCode.BAD_USER_NAME_OR_PASSWORD, ""
+        return ReasonCode.BAD_USER_NAME_OR_PASSWORD, ""
     if not check(station, password):
-        return ConnackCode.NOT_AUTHORIZED, ""
+        return ReasonCode.NOT_AUTHORIZED, ""
     if packet.will is not None and packet.will.topic != topics.status(station):
-        return ConnackCode.NOT_AUTHORIZED, ""
-    return ConnackCode.ACCEPTED, station
+        return ReasonCode.NOT_AUTHORIZED, ""
+    if packet.will is not None and packet.will.qos == 2 and packet.level == 5:
+        return ReasonCode.QOS_NOT_SUPPORTED, ""  # [MQTT5-3.2.2-12]
+    return ReasonCode.SUCCESS, station
 
 
 class Guest(Protocol):

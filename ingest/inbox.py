@@ -17,6 +17,7 @@ class Sender(Protocol):
     """The connection an arrival came by."""
 
     station: str
+    """Whose line its arrivals join; empty for a broker, whose messages keep one order whatever station sent them."""
     unacked: int
     """Arrivals of this sender that are not done; kept by the inbox."""
     unacked_bytes: int
@@ -41,7 +42,9 @@ class Arrival(msgspec.Struct):
     status_of: str = ""
     """Station, for a birth or a last will."""
     rejection: Rejection | None = None
-    """Goes to quarantine, and then the connection is closed."""
+    """Goes to quarantine instead."""
+    ends: bool = True
+    """Whether the connection is closed when the rejection is in quarantine. Not that of a broker: others send by it."""
     unread_bytes: int | None = None
     """Length of what was refused, where its body was not read."""
 

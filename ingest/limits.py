@@ -31,6 +31,8 @@ class Limits:
     """Refusals of packets that wait for their quarantine row; beyond it, connections are closed without one."""
     batch_messages: int = 4_000
     client_id_chars: int = 64
+    topic_aliases: int = 16
+    """Short names for topics that a client of MQTT 5 may use; a device has three topics."""
     retry_s_max: float = 1.0
     answers_s: float = 60.0
     """What a peer gets to take its answers when so many are waiting that nothing more is read from it."""

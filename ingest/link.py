@@ -57,7 +57,8 @@ class Link(asyncio.Protocol, abc.ABC):
         """Write, unless the connection is gone: pending acknowledgements die with it."""
         if self._closed:
             return False
-        self._transport.write(data)
+        if data:
+            self._transport.write(data)
         return True
 
     def hold(self) -> None:

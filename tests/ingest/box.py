@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from ingest.connection import Connection
-from ingest.endpoint import Endpoint, Limits
+from ingest.endpoint import Endpoint
+from ingest.limits import Limits
 from ingest.message import Message, Rejection
 from ingest.packets import Connack, ConnackCode, Connect, Packet, PacketReader, Publish, Will, encode
+from ingest.pump import Pump
 from ingest.topics import Topics
 
 PASSWORD = "right"
@@ -27,10 +29,10 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-class Box:
-    """An endpoint on a free port, in a thread of its own."""
+class PumpBox:
+    """A running pump in a thread of its own, whose thread that stores and judges can be held or made to fail."""
 
-    def __init__(self, limits: Limits | None = None, prefix: str = "takean/v1") -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.batches: list[list[Message]] = []
         self.refusals: list[tuple[Message, Rejection, int | None]] = []
         self.statuses: list[tuple[str, bytes, int]] = []
@@ -42,24 +44,13 @@ class Box:
         self.failures: dict[str, int] = {}
         """Times that a part is still to fail: process, refuse or on_status."""
         self.loop = asyncio.new_event_loop()
-        self.endpoint = Endpoint(
-            host="127.0.0.1",
-            port=0,
-            topics=Topics(prefix),
-            check=lambda _, password: password == PASSWORD,
-            now_us=lambda: self.now_us,
-            process=self._process,
-            refuse=self._refuse,
-            on_status=self._on_status,
-            limits=limits,
-        )
+        self.pump = Pump(process=self._process, refuse=self._refuse, on_status=self._on_status, limits=limits)
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.run(self.endpoint.start())
-        self.port = self.endpoint.address[1]
+        self.run(self.pump.start())
 
     def run(self, coroutine: object) -> object:
-        """Run a coroutine in the endpoint's loop and wait for it."""
+        """Run a coroutine in the pump's loop and wait for it."""
         assert asyncio.iscoroutine(coroutine)
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
 
@@ -71,10 +62,14 @@ class Box:
     def payloads(self) -> list[bytes]:
         return [message.payload for message in self.messages]
 
+    async def close_door(self) -> None:
+        """Stop what lets arrivals in."""
+
     def close(self) -> None:
         self.gate.set()
         self.failures.clear()
-        self.run(self.endpoint.stop())
+        self.run(self.close_door())
+        self.run(self.pump.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -97,6 +92,26 @@ class Box:
     def _on_status(self, station: str, payload: bytes, at_us: int) -> None:
         self._pass("on_status")
         self.statuses.append((station, payload, at_us))
+
+
+class Box(PumpBox):
+    """An endpoint on a free port."""
+
+    def __init__(self, limits: Limits | None = None, prefix: str = "takean/v1") -> None:
+        super().__init__(limits)
+        self.endpoint = Endpoint(
+            pump=self.pump,
+            host="127.0.0.1",
+            port=0,
+            topics=Topics(prefix),
+            check=lambda _, password: password == PASSWORD,
+            now_us=lambda: self.now_us,
+        )
+        self.run(self.endpoint.start())
+        self.port = self.endpoint.address[1]
+
+    async def close_door(self) -> None:
+        await self.endpoint.stop()
 
 
 class Device:

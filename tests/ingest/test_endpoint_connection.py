@@ -80,11 +80,10 @@ def test_who_may_not_is_told_why_and_nothing_more_is_heard(box: Box, packet: Con
 @pytest.mark.parametrize(
     "opening",
     [
-        b"\x10\x12\0\4MQTT\5\xc2\0\x3c\0\0\5gauge",
         b"\x10\x11\0\4MQTT\3\2\0\x3c\0\5gauge",
         b"\x10\x13\0\6MQIsdp\3\2\0\x3c\0\5gauge",
     ],
-    ids=["MQTT 5", "level 3", "MQTT 3.1"],
+    ids=["level 3", "MQTT 3.1"],
 )
 def test_another_version_of_mqtt_is_told_so(box: Box, opening: bytes) -> None:
     with Device(box) as device:
@@ -153,7 +152,7 @@ def test_who_came_in_in_time_stays(make_box: Callable[..., Box]) -> None:
 
 def test_a_long_connect_is_closed_from_its_header(box: Box) -> None:
     with Device(box) as device:
-        device.send(b"\x10\x81\x08\0\4MQTT")
+        device.send(b"\x10\x81\x08\0\4MQTT\4")
         assert device.receive_all() == []
     assert box.endpoint.counters.closed == {"too_large": 1}
     assert box.refusals == []

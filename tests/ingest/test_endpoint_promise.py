@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest import endpoint
+from ingest import pump
 from ingest.message import Message
 from ingest.packets import Connect, Disconnect, Pingreq, Pingresp, Puback, Publish
 from tests.ingest.box import Box, Device, connect, data, narrow, numbered, only, until
@@ -86,15 +86,15 @@ def test_a_message_sent_again_is_a_message(box: Box) -> None:
 
 
 def test_nothing_is_lost_or_reordered_while_storing_fails(box: Box, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, logger="ingest.endpoint")
+    caplog.set_level(logging.WARNING, logger="ingest.pump")
     box.failures["process"] = 3
     with connect(box) as device:
         device.send(*numbered(20))
-        until(lambda: not box.endpoint.healthy)
+        until(lambda: not box.pump.healthy)
         device.send(data(b"later", 21))
         assert device.receive(21) == [Puback(number) for number in range(1, 22)]
     assert box.payloads == [b"%d" % number for number in range(1, 21)] + [b"later"]
-    assert box.endpoint.healthy
+    assert box.pump.healthy
     assert box.endpoint.counters.failed_batches == 3
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
@@ -112,7 +112,7 @@ def test_the_wait_between_two_tries_grows_to_its_bound(
     box = make_box(retry_s_max=0.3)
     box.failures["process"] = 5
     with connect(box) as device:
-        monkeypatch.setattr(endpoint, "GATHER_S", 0.0)
+        monkeypatch.setattr(pump, "GATHER_S", 0.0)
         monkeypatch.setattr(asyncio, "sleep", note)
         device.send(data(b"x", 1))
         assert device.receive() == [Puback(1)]

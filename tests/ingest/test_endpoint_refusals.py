@@ -191,7 +191,7 @@ def test_noise_harms_nobody_else(box: Box) -> None:
         assert good.send(Pingreq()).receive() == [Pingresp()]
     until(lambda: box.endpoint.counters.connections == 0)
     assert [payload for payload in box.payloads if payload.isdigit()] == [b"%d" % number for number in range(1, 121)]
-    assert box.endpoint.healthy
+    assert box.pump.healthy
 
 
 def encode_connect(number: int) -> bytes:

@@ -20,6 +20,7 @@ TOPIC = "takean/v1/WL-01/data"
 SERVER = """
 import asyncio, os, sys
 from ingest.endpoint import Endpoint
+from ingest.pump import Pump
 from ingest.topics import Topics
 
 file = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -29,10 +30,12 @@ def process(messages):
     os.fsync(file)
 
 async def main():
+    pump = Pump(process=process, refuse=lambda *_: None, on_status=lambda *_: None)
     endpoint = Endpoint(
-        host="127.0.0.1", port=int(sys.argv[1]), topics=Topics("takean/v1"), check=lambda *_: True, now_us=lambda: 0,
-        process=process, refuse=lambda *_: None, on_status=lambda *_: None,
+        pump=pump, host="127.0.0.1", port=int(sys.argv[1]), topics=Topics("takean/v1"), check=lambda *_: True,
+        now_us=lambda: 0,
     )
+    await pump.start()
     await endpoint.start()
     print(endpoint.address[1], flush=True)
     await asyncio.Event().wait()

@@ -253,7 +253,7 @@ def test_malformed_is_said_to_be_so(data: bytes) -> None:
     assert type(raised.value) is Malformed
 
 
-@pytest.mark.parametrize("opening", [b"\0\4MQTT\5", b"\0\4MQTT\3", b"\0\4MQTT\x84", b"\0\6MQIsdp\3"])
+@pytest.mark.parametrize("opening", [b"\0\4MQTT\6", b"\0\4MQTT\3", b"\0\4MQTT\x84", b"\0\6MQIsdp\3"])
 def test_another_version_is_told_from_garbage(opening: bytes) -> None:
     body = opening + b"\2\0\x3c\0whatever follows in that version"
     with pytest.raises(UnsupportedProtocol):
