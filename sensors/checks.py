@@ -1,8 +1,8 @@
-"""Quality checks over all series of a batch at once, causal in order of arrival.
+"""Quality checks over all series of a batch at once, causal in the order of the rows.
 
-Rows are judged against the newest believable reading that arrived before them. A row that is not newer than that one
-is *late*: it is kept, gets UNKNOWN from the checks that compare in time, and moves no rule. So any cutting of a
-stream gives the same flags.
+Rows are judged against the newest believable readings that came before them. A row that is not newer than those is
+*late*: it is kept, gets UNKNOWN from the checks that compare in time, and moves nothing. So any cutting of a stream
+gives the same flags.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
-from sensors.flags import Check, Flag, Flags, roll_up
-from sensors.stations import SECOND_US, Limits
+from sensors.flags import FAIL, GOOD, MISSING, SUSPECT, UNKNOWN, Check, Flags, roll_up
+from sensors.flat import flat_line, still
+from sensors.groups import Groups
+from sensors.stations import Limits
 from sensors.window import NEVER, Window
 
 GAP_CADENCES = 1.5
 """A reading later than this many promised intervals follows a gap."""
-FUTURE_US = 600 * SECOND_US
-"""A reading stamped further ahead of its arrival is never taken as now: device clocks drift by minutes,
-not more.
-"""
-HOUR_US = 3600 * SECOND_US
+IN_TIME = [Check.RATE_OF_CHANGE, Check.GAP, Check.SPIKE, Check.FLAT_LINE]
+"""The checks that compare a reading with those before it."""
+HOUR_US = 3_600_000_000
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,18 +36,19 @@ class Flagged:
     """(n,) the worst of them."""
     fresh: Bool
     """(n,) in range, not from the future, contradicting nothing, and newer than all believable readings of its series
-    that arrived before."""
+    that came before."""
     window: Window
     """For the next batch."""
 
 
-def flag(batch: ReadingBatch, conflict: Bool, window: Window, limits: Limits) -> Flagged:
-    """Judge every reading of a batch by gross range, clock, gap, rate of change and conflict.
+def flag(batch: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limits: Limits) -> Flagged:
+    """Judge every reading of a batch.
 
     Parameters
     ----------
-    batch : n readings in order of arrival, none of them a repeat
+    batch : n readings, none of them a repeat; `time_us` is the judged time (`clocks.place`)
     conflict : (n,) rows that contradict a stored one
+    clock : (n,) flags of their clocks
     window : what was remembered of all series before this batch
     limits : one element per series
 
@@ -54,50 +56,24 @@ def flag(batch: ReadingBatch, conflict: Bool, window: Window, limits: Limits) ->
     -------
     Flagged : inputs are not modified; two batches one after the other give what both at once would
 
-    Source: QARTOD Water Level manual v2.1, tests 1, 4 and 7.
+    Source: QARTOD Water Level manual v2.1, tests 1, 4, 6, 7 and 8.
     """
     n = len(batch)
-    per_check = np.full((len(Check), n), Flag.GOOD, dtype=np.uint8)
+    per_check = np.empty((len(Check), n), dtype=np.uint8)
     per_check[Check.GROSS_RANGE] = gross_range(batch.value, batch.series, limits)
-    per_check[Check.CLOCK] = clock(batch.time_us, batch.received_us)
-    per_check[Check.CONFLICT, conflict] = Flag.SUSPECT
-    believable = (per_check[Check.GROSS_RANGE] < Flag.FAIL) & (per_check[Check.CLOCK] == Flag.GOOD) & ~conflict
+    per_check[Check.CLOCK] = clock
+    per_check[Check.CONFLICT] = np.where(conflict, SUSPECT, GOOD)
+    believable = (per_check[Check.GROSS_RANGE] < FAIL) & (clock < SUSPECT) & ~conflict
 
-    order = np.argsort(batch.series, kind="stable")
-    series, believed = batch.series[order], believable[order]
-    time, value = batch.time_us[order], batch.value[order]
-    starts = np.flatnonzero(np.r_[True, series[1:] != series[:-1]]) if n else np.empty(0, dtype=np.intp)
-    group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, n]))
-
-    newest = _running_newest(np.where(believed, time, NEVER), window.last_us[series[starts]], starts, group)
-    fresh = believed & (time > newest)
-    before = _predecessor(fresh, starts, group)
-    before_us, before_value = _at(before, time, window.last_us[series]), _at(before, value, window.last_value[series])
-
-    step_us = np.where(before_us == NEVER, 0, time - np.where(before_us == NEVER, time, before_us))
-    gap_flags = np.full(n, Flag.UNKNOWN, dtype=np.uint8)
-    gap_flags[fresh & (before_us != NEVER) & (step_us <= GAP_CADENCES * limits.cadence_us[series])] = Flag.GOOD
-    limit = limits.rise_suspect_per_h[series]
-    jump = np.where(fresh, jumps(value - before_value, step_us, limit), 0).astype(np.int8)
-    earlier = _at(before, jump, window.last_jump[series])
-    rate_flags = rate_of_change(jump, earlier, compared=fresh & (gap_flags == Flag.GOOD), limited=~np.isnan(limit))
-    rate_flags[~fresh] = Flag.UNKNOWN
-    missing = np.isnan(value)
-    gap_flags[missing] = rate_flags[missing] = Flag.MISSING
-    per_check[Check.GAP, order] = gap_flags
-    per_check[Check.RATE_OF_CHANGE, order] = rate_flags
-
-    # Rows of one series follow in order of arrival, and a repeated index keeps its last assignment.
-    last_us, last_value, last_jump = window.last_us.copy(), window.last_value.copy(), window.last_jump.copy()
-    last_us[series[fresh]], last_value[series[fresh]], last_jump[series[fresh]] = time[fresh], value[fresh], jump[fresh]
-    fresh_by_row = np.empty(n, dtype=np.bool_)
-    fresh_by_row[order] = fresh
-    return Flagged(
-        per_check=per_check,
-        flag=roll_up(per_check),
-        fresh=fresh_by_row,
-        window=Window(last_us=last_us, last_value=last_value, last_jump=last_jump),
-    )
+    rows = Groups.of(batch.series)
+    fresh = np.empty(n, dtype=np.bool_)
+    fresh[rows.order] = _newer(rows, batch.time_us[rows.order], believable[rows.order], window.last_us)
+    per_check[IN_TIME] = np.where(np.isnan(batch.value), MISSING, UNKNOWN)
+    at = rows.order[fresh[rows.order]]
+    if len(at):
+        some = rows if len(at) == n else Groups.adjacent(batch.series[at])
+        window = _compare(batch, at, some, per_check, window, limits)
+    return Flagged(per_check=per_check, flag=roll_up(per_check), fresh=fresh, window=window)
 
 
 def gross_range(value: Float64, series: NDArray[np.int32], limits: Limits) -> Flags:
@@ -107,90 +83,112 @@ def gross_range(value: Float64, series: NDArray[np.int32], limits: Limits) -> Fl
     -------
     flags : (n,) MISSING where NaN, FAIL outside the instrument's range, SUSPECT outside the station's, else GOOD
     """
-    flags = np.full(len(value), Flag.GOOD, dtype=np.uint8)
-    flags[(value < limits.suspect_low[series]) | (value > limits.suspect_high[series])] = Flag.SUSPECT
-    flags[(value < limits.fail_low[series]) | (value > limits.fail_high[series])] = Flag.FAIL
-    flags[np.isnan(value)] = Flag.MISSING
+    flags = np.full(len(value), GOOD, dtype=np.uint8)
+    flags[(value < limits.suspect_low[series]) | (value > limits.suspect_high[series])] = SUSPECT
+    flags[(value < limits.fail_low[series]) | (value > limits.fail_high[series])] = FAIL
+    flags[np.isnan(value)] = MISSING
     return flags
 
 
-def clock(time_us: Int64, received_us: Int64) -> Flags:
-    """Doubt a reading from the future: SUSPECT more than FUTURE_US ahead of its arrival, else GOOD."""
-    return np.where(time_us > received_us + FUTURE_US, Flag.SUSPECT, Flag.GOOD).astype(np.uint8)
-
-
-def jumps(change: Float64, step_us: Int64, limit_per_h: Float64) -> NDArray[np.int8]:
-    """Which way each reading changed faster than its station should.
+def leaps(change: Float64, step_us: Int64, rise_per_h: Float64, spike: Float64) -> tuple[Bool, Bool]:
+    """Which readings changed faster than their station should, and which by more than a spike.
 
     Parameters
     ----------
-    change : (n,) value minus the one before; NaN where there is none
+    change : (n,) value minus the one compared with; NaN where there is none
     step_us : (n,) real time between them, > 0 where compared
-    limit_per_h : (n,) unit per hour; NaN compares nothing
+    rise_per_h, spike : (n,) unit per hour, unit; NaN compares nothing
 
     Returns
     -------
-    jump : (n,) 1 up, -1 down, 0 within the limit or not compared
+    fast, large : (n,) False where not compared
     """
-    hours = np.where(step_us > 0, step_us, HOUR_US) / HOUR_US
-    with np.errstate(invalid="ignore"):
-        beyond = (step_us > 0) & (np.abs(change) > limit_per_h * hours)
-    return np.where(beyond, np.sign(change), 0).astype(np.int8)
+    size = np.abs(change)
+    return size > rise_per_h * (step_us / HOUR_US), size > spike
 
 
-def rate_of_change(jump: NDArray[np.int8], earlier: NDArray[np.int8], *, compared: Bool, limited: Bool) -> Flags:
-    """Doubt a change faster than this station can show, unless the reading before went the same way as fast.
+def _newer(rows: Groups, time: Int64, believable: Bool, last_us: Int64) -> Bool:
+    """(n,) believable rows newer than all believable ones of their series before them."""
+    carried = last_us[rows.series]
+    ascends = np.ones(len(time), dtype=np.bool_)
+    np.greater(time[1:], time[:-1], out=ascends[1:])
+    ascends[rows.starts] = True
+    if ascends.all():
+        return believable & (time > carried)
+    # A running maximum that may not cross groups: rank the values, lift every group above the one before it.
+    before = rows.before(np.where(believable, time, NEVER), last_us)
+    values, ranks = np.unique(before, return_inverse=True)
+    lift = rows.group * len(values)
+    newest = values[np.maximum.accumulate(ranks + lift) - lift]
+    return believable & (time > newest)
+
+
+def _compare(
+    batch: ReadingBatch, at: NDArray[np.intp], rows: Groups, per_check: Flags, window: Window, limits: Limits
+) -> Window:
+    """Fill in the checks that compare in time at the fresh rows, and remember these.
 
     Parameters
     ----------
-    jump : (n,) see `jumps`
-    earlier : (n,) the same of the reading before
-    compared : (n,) whether the reading before is close enough to compare with
-    limited : (n,) whether the station has a limit
-
-    Returns
-    -------
-    flags : (n,) SUSPECT for a jump (never FAIL: it may be the flood of the century), UNKNOWN for the second jump in one
-        direction (a flood that goes on rising is no spike) and where nothing could be compared, else GOOD. A jump
-        across a gap is thus 2 or 3, never 1.
+    at, rows : (k,) fresh rows, those of one series together and ascending in time
     """
-    flags = np.where(compared | ~limited, Flag.GOOD, Flag.UNKNOWN).astype(np.uint8)
-    flags[jump != 0] = np.where(jump == earlier, Flag.UNKNOWN, Flag.SUSPECT)[jump != 0]
-    return flags
+    series, time, value = rows.series, batch.time_us[at], batch.value[at]
+    before_us, before = rows.before(time, window.last_us), rows.before(value, window.last_value)
+    earlier_us, earlier = rows.before(before_us, window.earlier_us), rows.before(before, window.earlier_value)
+    gap_us = GAP_CADENCES * limits.cadence_us[series]
+    step_us = np.where(before_us == NEVER, 0, time - before_us)
+    near = (before_us != NEVER) & (step_us <= gap_us)
+    per_check[Check.GAP, at] = np.where(near, GOOD, UNKNOWN)
+
+    rise, spike = limits.rise_suspect_per_h[series], limits.spike[series]
+    fast, large = leaps(value - before, step_us, rise, spike)
+    jump = np.zeros(len(at), dtype=np.int8)
+    rate = np.where(near | np.isnan(rise), GOOD, UNKNOWN)
+    lone = np.where(near | np.isnan(spike), GOOD, UNKNOWN)
+    if (leapt := fast | large).any():
+        back_us = np.where(earlier_us == NEVER, 0, time - earlier_us)
+        far = np.logical_or(*leaps(value - earlier, back_us, rise, spike))
+        returns = _returns(rows, leapt, leapt & ~far, window)
+        leapt &= ~returns
+        jump[leapt] = np.sign(value - before)[leapt]
+        again = jump == rows.before(jump, window.last_jump)
+        rate[leapt & fast] = np.where(again, UNKNOWN, SUSPECT)[leapt & fast]
+        lone[leapt & large] = UNKNOWN
+        across = returns & (back_us > 2 * gap_us)  # compared with what lies two readings back: a gap there counts too
+        rate[across & ~np.isnan(rise)] = lone[across & ~np.isnan(spike)] = UNKNOWN
+    per_check[Check.RATE_OF_CHANGE, at], per_check[Check.SPIKE, at] = rate, lone
+
+    counted_us = np.where(near, step_us, 0)
+    still_us = still(rows, value, before, counted_us, limits.flat_eps[series], window.still_us)
+    per_check[Check.FLAT_LINE, at] = flat_line(still_us.max(axis=1), limits, series)
+
+    ends = rows.ends
+    last = series[ends]
+    return Window(
+        last_us=_put(window.last_us, last, time[ends]),
+        last_value=_put(window.last_value, last, value[ends]),
+        last_jump=_put(window.last_jump, last, jump[ends]),
+        earlier_us=_put(window.earlier_us, last, before_us[ends]),
+        earlier_value=_put(window.earlier_value, last, before[ends]),
+        still_us=_put(window.still_us, last, still_us[ends]),
+    )
 
 
-def _running_newest(time: Int64, carried: Int64, starts: NDArray[np.intp], group: NDArray[np.intp]) -> Int64:
-    """(n,) newest time before each row within its group, `carried` before the first: an exclusive running maximum by
-    group.
+def _returns(rows: Groups, leapt: Bool, could: Bool, window: Window) -> Bool:
+    """(n,) rows that come back from a leap to what was before it, so that only the leap is doubted.
+
+    A row that could be a return is one only if the row before it was itself a leap. Of rows that all could, one after
+    the other (a value that swings to and fro), every second one is.
     """
-    n = len(time)
-    if not n:
-        return time
-    before = np.empty(n, dtype=np.int64)
-    before[1:] = time[:-1]
-    before[starts] = carried
-    # A running maximum that may not cross groups: rank the values, lift every group above the one before it.
-    ranks = np.unique(before, return_inverse=True)
-    lifted = np.maximum.accumulate(ranks[1] + group * len(ranks[0]))
-    newest: Int64 = ranks[0][lifted - group * len(ranks[0])]
-    return newest
+    known = rows.newest(~could)
+    steps = np.arange(len(could)) - np.where(known >= 0, known, rows.start - 1)
+    was = rows.at(known, leapt, window.last_jump != 0)
+    returns: Bool = could & (was == (steps % 2 == 1))
+    return returns
 
 
-def _predecessor(fresh: Bool, starts: NDArray[np.intp], group: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(n,) index of the newest fresh row before each row in its group, -1 where there is none."""
-    n = len(fresh)
-    if not n:
-        return np.empty(0, dtype=np.intp)
-    held = np.maximum.accumulate(np.where(fresh, np.arange(n), -1))
-    last = np.r_[-1, held[:-1]]
-    return np.where(last >= starts[group], last, -1)
-
-
-T = TypeVar("T", bound=np.generic)
-
-
-def _at(index: NDArray[np.intp], inside: NDArray[T], else_: NDArray[T]) -> NDArray[T]:
-    """Values of the rows pointed at, and of the window where none is."""
-    if not len(index):
-        return else_
-    return np.where(index >= 0, inside[index], else_)
+def _put(column: NDArray[T], series: NDArray[np.int32], value: NDArray[T]) -> NDArray[T]:
+    """A column of the window with some series changed."""
+    changed = column.copy()
+    changed[series] = value
+    return changed

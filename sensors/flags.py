@@ -24,9 +24,14 @@ class Check(IntEnum):
     GAP = 2
     CLOCK = 3
     CONFLICT = 4
+    SPIKE = 5
+    FLAT_LINE = 6
 
 
 Flags = NDArray[np.uint8]
+
+# As numpy reads them fastest, for the checks.
+GOOD, UNKNOWN, SUSPECT, FAIL, MISSING = (np.uint8(flag) for flag in Flag)
 
 
 def roll_up(per_check: Flags) -> Flags:

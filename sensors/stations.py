@@ -8,15 +8,28 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 
-from sensors.batch import Float64, Int64
-from sensors.quantities import QUANTITIES
+from sensors.sensor import SECOND_US, Limits, Sensor, limits_of, sensor_mistakes
+
+__all__ = [
+    "SECOND_US",
+    "Area",
+    "Banks",
+    "ConfigError",
+    "Datum",
+    "GaugeZero",
+    "Limits",
+    "Place",
+    "Registry",
+    "Sensor",
+    "Series",
+    "Station",
+    "build",
+    "load",
+]
 
 Datum = Literal["LOCAL_STAFF", "MSL_KOLAK1915"]
 """LOCAL_STAFF: the gauge zero's height over a national datum has not been surveyed. Never mixed."""
-
-SECOND_US = 1_000_000
 
 
 class ConfigError(Exception):
@@ -72,24 +85,6 @@ class Banks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return min(self.left_m, self.right_m)
 
 
-class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One instrument. Its name on the wire is `{quantity}` or `{quantity}@{id}`."""
-
-    quantity: str
-    id: str = ""
-    cadence_s: float = 0.0
-    """0: the station's."""
-    suspect: tuple[float, float] | None = None
-    """Beyond this the value is doubted (QARTOD user range)."""
-    rise_suspect_per_h: float | None = None
-    """Faster than this, up or down, the value is doubted; unit of the quantity per hour."""
-
-    @property
-    def name(self) -> str:
-        """Reading name of docs/wire.md."""
-        return f"{self.quantity}@{self.id}" if self.id else self.quantity
-
-
 class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place with one device."""
 
@@ -124,18 +119,6 @@ class Series:
     name: str
     quantity: str
     cadence_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Limits:
-    """What the checks compare with: one element per series; NaN where a limit is not set."""
-
-    fail_low: Float64
-    fail_high: Float64
-    suspect_low: Float64
-    suspect_high: Float64
-    rise_suspect_per_h: Float64
-    cadence_us: Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -216,24 +199,13 @@ def build(*, place: Place, areas: Sequence[Area], stations: Sequence[Station], w
         for station, sensor in sensors
     )
 
-    def column(values: list[float | None]) -> Float64:
-        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-
-    limits = Limits(
-        fail_low=column([QUANTITIES[s.quantity].fail[0] for _, s in sensors]),
-        fail_high=column([QUANTITIES[s.quantity].fail[1] for _, s in sensors]),
-        suspect_low=column([s.suspect[0] if s.suspect else None for _, s in sensors]),
-        suspect_high=column([s.suspect[1] if s.suspect else None for _, s in sensors]),
-        rise_suspect_per_h=column([s.rise_suspect_per_h for _, s in sensors]),
-        cadence_us=np.array([s.cadence_us for s in series], dtype=np.int64),
-    )
     return Registry(
         place=place,
         areas={a.id: a for a in areas},
         stations={s.id: s for s in stations},
         series=series,
         index={(s.station, s.name): i for i, s in enumerate(series)},
-        limits=limits,
+        limits=limits_of([sensor for _, sensor in sensors], [one.cadence_us for one in series]),
     )
 
 
@@ -279,16 +251,4 @@ def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Ite
         if station.datum != "LOCAL_STAFF" and not station.gauge_zero:
             yield f"{who}: datum {station.datum} needs a dated gauge_zero"
         for sensor in station.sensor:
-            yield from _sensor_mistakes(f"{who}, sensor {sensor.name}", sensor)
-
-
-def _sensor_mistakes(who: str, sensor: Sensor) -> Iterator[str]:
-    quantity = QUANTITIES.get(sensor.quantity)
-    if quantity is None:
-        yield f"{who}: quantity {sensor.quantity!r} is not one of {', '.join(QUANTITIES)}"
-        return
-    low, high = quantity.fail
-    if sensor.suspect and not (low <= sensor.suspect[0] < sensor.suspect[1] <= high):
-        yield f"{who}: suspect {sensor.suspect} must rise and lie inside {quantity.fail} {quantity.unit}"
-    if sensor.rise_suspect_per_h is not None and not sensor.rise_suspect_per_h > 0:
-        yield f"{who}: rise_suspect_per_h is {sensor.rise_suspect_per_h} but must be above 0"
+            yield from sensor_mistakes(f"{who}, sensor {sensor.name}", sensor)

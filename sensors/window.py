@@ -14,14 +14,19 @@ NEVER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
-    """The newest believable reading of each series."""
+    """The two newest believable readings of each series, and how long it has stood still."""
 
     last_us: Int64
-    """(series,) event time; NEVER before the first."""
+    """(series,) judged time of the newest; NEVER before the first."""
     last_value: Float64
     """(series,) its value; NaN before the first."""
     last_jump: NDArray[np.int8]
-    """(series,) 1 or -1 when it rose or fell faster than its station should, else 0."""
+    """(series,) 1 or -1 when it rose or fell by more than its sensor should, else 0."""
+    earlier_us: Int64
+    """(series,) the same of the one before; NEVER before the second."""
+    earlier_value: Float64
+    still_us: Int64
+    """(series, 2) time covered by readings that stayed in one band of values, see `flat.still`."""
 
     @classmethod
     def empty(cls, series: int) -> Self:
@@ -30,4 +35,7 @@ class Window:
             last_us=np.full(series, NEVER, dtype=np.int64),
             last_value=np.full(series, np.nan),
             last_jump=np.zeros(series, dtype=np.int8),
+            earlier_us=np.full(series, NEVER, dtype=np.int64),
+            earlier_value=np.full(series, np.nan),
+            still_us=np.zeros((series, 2), dtype=np.int64),
         )

@@ -43,7 +43,7 @@ def station(
         lon=104.2,
         areas=tuple(areas),
         cadence_s=cadence_s,
-        sensor=sensors or (Sensor(quantity="stage_m", rise_suspect_per_h=600.0),),
+        sensor=sensors or (Sensor(quantity="stage_m", rise_suspect_per_h=600.0, spike=0.0),),
         banks=banks,
     )
 

@@ -1,5 +1,7 @@
 """Checks: each flag means what QARTOD says, and no cutting of a stream changes one."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,22 +9,32 @@ from hypothesis import strategies as st
 
 from sensors.batch import Bool, ReadingBatch
 from sensors.checks import Flagged, flag
-from sensors.flags import Check, Flag, pack, roll_up, unpack
+from sensors.flags import Check, Flag, Flags, pack, roll_up, unpack
 from sensors.stations import Sensor
 from sensors.window import NEVER, Window
 from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station, thorough
+from tests.sensors.plain import plain_flags
 
-REG = registry(station("A", Sensor(quantity="stage_m", suspect=(-0.5, 8.0), rise_suspect_per_h=6.0)), station("B"))
+RISING = Sensor(quantity="stage_m", suspect=(-0.5, 8.0), rise_suspect_per_h=6.0, spike=0.0)
+LEAPING = Sensor(quantity="stage_m", spike=0.5)
+STANDING = Sensor(quantity="stage_m", spike=0.5, flat_eps=0.05, flat_suspect_s=180, flat_fail_s=360)
+RARE = Sensor(quantity="rain_mm")
+REG = registry(station("A", RISING), station("B", LEAPING), station("C", STANDING), station("D", RARE))
 LIMITS = REG.limits
+RATED, SPIKED, FLATTED = 0, 1, 2
+EMPTY = Window.empty(4)
+NAN = float("nan")
 
 
-def checked(readings: ReadingBatch, window: Window, conflict: Bool | None = None) -> Flagged:
-    none = np.zeros(len(readings), dtype=np.bool_)
-    return flag(readings, none if conflict is None else conflict, window, LIMITS)
+def checked(
+    readings: ReadingBatch, window: Window = EMPTY, conflict: Bool | None = None, clock: Flags | None = None
+) -> Flagged:
+    none, good = np.zeros(len(readings), dtype=np.bool_), np.ones(len(readings), dtype=np.uint8)
+    return flag(readings, none if conflict is None else conflict, good if clock is None else clock, window, LIMITS)
 
 
 def flags_of(readings: ReadingBatch, check: Check) -> list[int]:
-    found: list[int] = checked(readings, Window.empty(2)).per_check[check].tolist()
+    found: list[int] = checked(readings).per_check[check].tolist()
     return found
 
 
@@ -36,7 +48,7 @@ def flags_of(readings: ReadingBatch, check: Check) -> list[int]:
         (8.0, Flag.GOOD),
         (8.01, Flag.SUSPECT),
         (40.01, Flag.FAIL),
-        (float("nan"), Flag.MISSING),
+        (NAN, Flag.MISSING),
     ],
 )
 def test_gross_range_includes_its_edges(value: float, expected: Flag) -> None:
@@ -44,7 +56,7 @@ def test_gross_range_includes_its_edges(value: float, expected: Flag) -> None:
 
 
 def test_the_first_reading_is_not_compared_in_time() -> None:
-    flagged = checked(batch([1.0, 1.0]), Window.empty(2))
+    flagged = checked(batch([1.0, 1.0]), EMPTY)
     assert flagged.per_check[Check.RATE_OF_CHANGE].tolist() == [Flag.UNKNOWN, Flag.GOOD]
     assert flagged.per_check[Check.GAP].tolist() == [Flag.UNKNOWN, Flag.GOOD]
     assert flagged.flag.tolist() == [Flag.UNKNOWN, Flag.GOOD]
@@ -54,8 +66,46 @@ def test_a_jump_is_suspect_and_never_failed() -> None:
     assert flags_of(batch([1.0, 1.09, 1.25, 1.25]), Check.RATE_OF_CHANGE) == [2, 1, 3, 1]
 
 
-def test_an_isolated_spike_is_suspect_both_ways() -> None:
-    assert flags_of(batch([1.0, 3.0, 1.0, 1.0]), Check.RATE_OF_CHANGE) == [2, 3, 3, 1]
+@pytest.mark.parametrize("spike", [3.0, -0.4])
+def test_only_an_isolated_spike_is_doubted_and_the_reading_after_it_is_good(spike: float) -> None:
+    assert flags_of(batch([1.0, 1.0, spike, 1.05, 1.05]), Check.RATE_OF_CHANGE) == [2, 1, 3, 1, 1]
+    assert flags_of(batch([1.0, 1.0, spike, 1.05, 1.05], series=SPIKED), Check.SPIKE) == [2, 1, 2, 1, 1]
+    assert checked(batch([1.0, 1.0, spike, 1.05, 1.05])).flag.tolist() == [2, 1, 3, 1, 1]
+
+
+def test_a_value_that_swings_to_and_fro_is_doubted_at_every_other_reading() -> None:
+    assert flags_of(batch([1.0, 3.0, 1.0, 3.0, 1.0, 3.0]), Check.RATE_OF_CHANGE) == [2, 3, 1, 3, 1, 3]
+
+
+def test_a_spike_of_two_samples_is_a_step_up_and_a_step_down() -> None:
+    assert flags_of(batch([1.0, 3.0, 3.0, 1.0, 1.0]), Check.RATE_OF_CHANGE) == [2, 3, 1, 3, 1]
+
+
+@pytest.mark.parametrize("series", [RATED, SPIKED])
+def test_a_step_is_never_failed_and_usable_from_its_second_sample(series: int) -> None:
+    first = Flag.SUSPECT if series == RATED else Flag.UNKNOWN
+    assert checked(batch([1.0, 1.0, 7.9, 7.9, 7.9], series=series)).flag.tolist() == [2, 1, first, 1, 1]
+
+
+def test_a_flood_front_waits_at_its_first_sample_and_passes_from_its_second() -> None:
+    assert checked(batch([1.0, 1.0, 2.0, 3.0, 4.0, 4.0])).flag.tolist() == [2, 1, 3, 2, 2, 1]
+    assert checked(batch([1.0, 1.0, 2.0, 3.0, 4.0, 4.0], series=SPIKED)).flag.tolist() == [2, 1, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("after", [4, 31])
+def test_a_spike_right_after_a_gap_is_not_good_and_what_returns_is_compared_across_it(after: int) -> None:
+    times = [T0_US + m * MINUTE_US for m in (0, 1, after, after + 1, after + 2)]
+    flagged = checked(batch([1.0, 1.0, 7.0, 1.0, 1.0], times_us=times))
+    assert flagged.per_check[Check.RATE_OF_CHANGE].tolist() == [2, 1, 3, 2, 1]
+    assert flagged.per_check[Check.GAP].tolist() == [2, 1, 2, 1, 1]
+
+
+def test_a_missing_value_between_spike_and_return_is_a_gap_and_no_doubt() -> None:
+    assert flags_of(batch([1.0, 1.0, 3.0, NAN, 1.0, 1.0]), Check.RATE_OF_CHANGE) == [2, 1, 3, 9, 2, 1]
+
+
+def test_a_change_is_not_a_return_when_it_stops_half_way() -> None:
+    assert flags_of(batch([1.0, 1.0, 5.0, 3.0, 3.0]), Check.RATE_OF_CHANGE) == [2, 1, 3, 3, 1]
 
 
 def test_a_flood_that_goes_on_rising_is_believed_from_its_second_jump() -> None:
@@ -64,7 +114,7 @@ def test_a_flood_that_goes_on_rising_is_believed_from_its_second_jump() -> None:
 
 def test_what_contradicts_a_stored_reading_is_suspect_and_no_predecessor() -> None:
     conflict = np.array([False, True, False])
-    flagged = checked(batch([1.0, 7.0, 1.05]), Window.empty(2), conflict)
+    flagged = checked(batch([1.0, 7.0, 1.05]), EMPTY, conflict)
     assert flagged.flag.tolist() == [Flag.UNKNOWN, Flag.SUSPECT, Flag.UNKNOWN]
     assert flagged.per_check[Check.CONFLICT].tolist() == [1, 3, 1]
     assert flagged.fresh.tolist() == [True, False, True]
@@ -77,7 +127,7 @@ def test_a_jump_across_a_gap_is_never_good() -> None:
 
 
 def test_a_missing_value_between_does_not_make_a_jump_good() -> None:
-    assert flags_of(batch([1.0, float("nan"), 5.0]), Check.RATE_OF_CHANGE) == [2, 9, 3]
+    assert flags_of(batch([1.0, NAN, 5.0]), Check.RATE_OF_CHANGE) == [2, 9, 3]
 
 
 def test_sub_second_steps_use_their_real_time() -> None:
@@ -91,21 +141,22 @@ def test_a_failed_value_is_no_predecessor() -> None:
 
 def test_a_late_reading_is_kept_but_moves_nothing() -> None:
     readings = batch([1.0, 2.0, 1.05], times_us=[T0_US, T0_US - MINUTE_US, T0_US + MINUTE_US])
-    flagged = checked(readings, Window.empty(2))
+    flagged = checked(readings, EMPTY)
     assert flagged.fresh.tolist() == [True, False, True]
     assert flagged.per_check[Check.RATE_OF_CHANGE].tolist() == [2, 2, 1]
     assert flagged.window.last_value[0] == 1.05
 
 
-def test_a_reading_from_the_future_never_blinds_its_station() -> None:
-    ahead = ReadingBatch.of(series=[0, 0], time_us=[T0_US + 3600_000_000, T0_US], value=[1, 1], received_us=[T0_US] * 2)
-    flagged = checked(ahead, Window.empty(2))
-    assert flagged.flag[0] == Flag.SUSPECT
+def test_a_reading_whose_clock_is_doubted_never_blinds_its_station() -> None:
+    ahead = batch([1, 1], times_us=[T0_US + 3600_000_000, T0_US])
+    flagged = checked(ahead, clock=np.array([Flag.SUSPECT, Flag.UNKNOWN], dtype=np.uint8))
+    assert flagged.per_check[Check.CLOCK].tolist() == [Flag.SUSPECT, Flag.UNKNOWN]
+    assert flagged.flag.tolist() == [Flag.SUSPECT, Flag.UNKNOWN]
     assert flagged.fresh.tolist() == [False, True]
 
 
 def test_an_empty_batch_is_a_batch() -> None:
-    flagged = checked(batch([]), Window.empty(2))
+    flagged = checked(batch([]), EMPTY)
     assert len(flagged.flag) == 0
     assert (flagged.window.last_us == NEVER).all()
 
@@ -121,70 +172,57 @@ def test_packed_flags_come_back(column: list[int]) -> None:
     assert (unpack(pack(per_check)) == per_check).all()
 
 
-readings_strategy = st.lists(
+VALUES = [0.0, 0.04, 1.0, 1.05, 1.09, 1.55, 3.0, 9.0, 999.0, NAN]
+rows_strategy = st.lists(
     st.tuples(
-        st.integers(0, 1),
-        st.integers(-5, 40),
-        st.sampled_from([0.0, 1.0, 1.05, 3.0, 9.0, 999.0, float("nan")]),
-        st.integers(-15, 5),
+        st.integers(0, 3),
+        st.integers(1, 4) | st.integers(-6, 40),  # minutes after the row before
+        st.sampled_from(VALUES),
+        st.sampled_from([1, 1, 1, 2, 3]),
+        st.sampled_from([False, False, False, True]),
+        st.integers(1, 1) | st.integers(1, 9),  # so many times one after the other
     ),
     max_size=40,
 )
+Rows = list[tuple[int, int, float, int, bool, int]]
 
 
-@given(readings_strategy, st.lists(st.integers(0, 40), max_size=6))
+def drawn(runs: Rows) -> tuple[ReadingBatch, Bool, Flags]:
+    rows = [run for run in runs for _ in range(run[5])]
+    minutes = np.cumsum([r[1] for r in rows], dtype=np.int64) // 2
+    readings = batch([r[2] for r in rows], series=[r[0] for r in rows], times_us=(T0_US + minutes * MINUTE_US).tolist())
+    return readings, np.array([r[4] for r in rows], dtype=np.bool_), np.array([r[3] for r in rows], dtype=np.uint8)
+
+
+def columns(window: Window) -> list[np.ndarray]:
+    return [getattr(window, f.name) for f in fields(window)]
+
+
+@given(rows_strategy, st.lists(st.integers(0, 120), max_size=6))
 @thorough(300)
-def test_flags_do_not_depend_on_how_the_stream_is_cut(rows: list[tuple[int, int, float, int]], at: list[int]) -> None:
-    whole = ReadingBatch.of(
-        series=[r[0] for r in rows],
-        time_us=[T0_US + r[1] * MINUTE_US for r in rows],
-        value=[r[2] for r in rows],
-        received_us=[T0_US + (r[1] - r[3]) * MINUTE_US for r in rows],
-    )
-    once = checked(whole, Window.empty(2))
-    window, flags, fresh = Window.empty(2), [], []
+def test_flags_do_not_depend_on_how_the_stream_is_cut(rows: Rows, at: list[int]) -> None:
+    whole, conflict, clock = drawn(rows)
+    given_columns = [c.copy() for c in columns(EMPTY)]
+    once = checked(whole, EMPTY, conflict, clock)
+    window, flags, fresh, done = EMPTY, [], [], 0
     for piece in cut(whole, at):
-        answer = checked(piece, window)
-        window = answer.window
+        answer = checked(piece, window, conflict[done : done + len(piece)], clock[done : done + len(piece)])
+        window, done = answer.window, done + len(piece)
         flags.append(answer.per_check)
         fresh.append(answer.fresh)
     assert (np.concatenate(flags, axis=1) == once.per_check).all()
     assert (np.concatenate(fresh) == once.fresh).all()
-    assert (window.last_us == once.window.last_us).all()
-    assert (window.last_jump == once.window.last_jump).all()
-    np.testing.assert_array_equal(window.last_value, once.window.last_value)
+    for cut_column, column, empty, before in zip(
+        columns(window), columns(once.window), columns(EMPTY), given_columns, strict=True
+    ):
+        np.testing.assert_array_equal(cut_column, column)
+        np.testing.assert_array_equal(empty, before)
 
 
-@given(readings_strategy)
-@thorough(200)
-def test_flags_equal_a_plain_reading_of_the_rules(rows: list[tuple[int, int, float, int]]) -> None:
-    """The vectorised checks against the same sentences written as a loop."""
-    whole = ReadingBatch.of(
-        series=[r[0] for r in rows],
-        time_us=[T0_US + r[1] * MINUTE_US for r in rows],
-        value=[r[2] for r in rows],
-        received_us=[T0_US + (r[1] - r[3]) * MINUTE_US for r in rows],
-    )
-    answer = checked(whole, Window.empty(2))
-    last: dict[int, tuple[int, float, int]] = {}
-    for i, (series, minute, value, _) in enumerate(rows):
-        time_us = T0_US + minute * MINUTE_US
-        in_range = answer.per_check[Check.GROSS_RANGE, i] < Flag.FAIL
-        on_time = time_us <= whole.received_us[i] + 10 * MINUTE_US
-        before = last.get(series)
-        fresh = bool(in_range and on_time and (before is None or time_us > before[0]))
-        assert answer.fresh[i] == fresh
-        expected, jump = Flag.UNKNOWN, 0
-        if np.isnan(value):
-            expected = Flag.MISSING
-        elif fresh and before is not None:
-            step_h = (time_us - before[0]) / 3.6e9
-            limit = LIMITS.rise_suspect_per_h[series]
-            if abs(value - before[1]) > limit * step_h:
-                jump = 1 if value > before[1] else -1
-                expected = Flag.UNKNOWN if jump == before[2] else Flag.SUSPECT
-            elif step_h * 60 <= 1.5:
-                expected = Flag.GOOD
-        assert answer.per_check[Check.RATE_OF_CHANGE, i] == expected
-        if fresh:
-            last[series] = (time_us, value, jump)
+@given(rows_strategy)
+@thorough(300)
+def test_flags_equal_a_plain_reading_of_the_rules(rows: Rows) -> None:
+    whole, conflict, clock = drawn(rows)
+    answer = checked(whole, EMPTY, conflict, clock)
+    found = np.vstack([answer.per_check, answer.fresh]).T.tolist() if rows else []
+    assert found == plain_flags(whole, conflict.tolist(), clock.tolist(), LIMITS)

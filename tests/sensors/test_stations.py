@@ -30,6 +30,17 @@ def test_columns_hold_one_element_per_series_and_nan_where_no_limit_is_set() -> 
     assert reg.index["A", "rain_mm"] == 1
 
 
+def test_a_sensor_has_the_checks_of_its_quantity_unless_it_names_its_own() -> None:
+    own = Sensor(quantity="stage_m", id="own", spike=0.2, flat_eps=0.01, flat_suspect_s=3600, flat_fail_s=7200)
+    off = Sensor(quantity="stage_m", id="off", spike=0.0, flat_suspect_s=0, flat_fail_s=0)
+    limits = registry(station("A", Sensor(quantity="stage_m"), own, off, Sensor(quantity="rain_mm"))).limits
+    day_us = 86_400_000_000
+    np.testing.assert_array_equal(limits.spike, [0.5, 0.2, np.nan, np.nan])
+    np.testing.assert_array_equal(limits.flat_eps, [0.001, 0.01, np.nan, np.nan])
+    assert limits.flat_suspect_us.tolist() == [day_us, 3_600_000_000, 0, 0]
+    assert limits.flat_fail_us.tolist() == [3 * day_us, 7_200_000_000, 0, 0]
+
+
 def test_the_lower_bank_decides() -> None:
     banks = station("A", bank_m=4.0).banks
     assert banks is not None
@@ -43,6 +54,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         station("X", Sensor(quantity="stage_ft"), cadence_s=0.0, areas=()),
         station("X", Sensor(quantity="stage_m", suspect=(9.0, 8.0)), areas=("a",), bank_m=-1.0),
         station("Y", Sensor(quantity="stage_m", rise_suspect_per_h=0.0), Sensor(quantity="stage_m"), areas=("a",)),
+        station("Z", Sensor(quantity="stage_m", spike=-0.1, flat_eps=-1.0, flat_suspect_s=600, flat_fail_s=60)),
     ]
     with pytest.raises(ConfigError) as caught:
         build(place=PLACE, areas=areas, stations=wrong)
@@ -58,6 +70,9 @@ def test_all_mistakes_are_named_at_once() -> None:
         "must rise",
         "must lie above bed_m",
         "rise_suspect_per_h is 0.0",
+        "spike is -0.1",
+        "flat_eps is -1.0",
+        "flat_suspect_s 600",
         "need different ids",
     ):
         assert expected in text

@@ -1,0 +1,175 @@
+"""The checks, clocks and slopes once more, as a loop over rows that reads like their sentences."""
+
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from math import floor, isnan
+from statistics import median
+
+from sensors.batch import ReadingBatch
+from sensors.checks import GAP_CADENCES
+from sensors.clocks import FUTURE_US, RENEWED_US, SLACK_PER_ELAPSED, SLACK_US, STEADY_US, STEP_US, WATCHED_US
+from sensors.stations import Limits
+from sensors.trend import GAP_CADENCES as SLOPE_GAP_CADENCES
+from sensors.trend import POINTS, SLOTS
+
+HOUR_US = 3_600_000_000
+
+
+@dataclass
+class Believed:
+    """A believable reading."""
+
+    time_us: int
+    value: float
+    jump: int = 0
+
+
+@dataclass
+class PlainChecks:
+    """One series."""
+
+    limits: Limits
+    index: int
+    newest: Believed | None = None
+    earlier: Believed | None = None
+    still_us: list[int] = field(default_factory=lambda: [0, 0])
+
+    def flags(self, time_us: int, value: float, *, clock: int, conflict: bool) -> tuple[list[int], bool]:
+        """Flags in the order of Check, and whether the reading is fresh."""
+        gross = self._gross(value)
+        fresh = gross < 4 and clock < 3 and not conflict and (self.newest is None or time_us > self.newest.time_us)
+        rate = gap = spike = flat = 9 if isnan(value) else 2
+        if fresh:
+            rate, gap, spike, flat = self._in_time(time_us, value)
+        return [gross, rate, gap, clock, 3 if conflict else 1, spike, flat], fresh
+
+    def _gross(self, value: float) -> int:
+        at, i = self.limits, self.index
+        if isnan(value):
+            return 9
+        if value < at.fail_low[i] or value > at.fail_high[i]:
+            return 4
+        return 3 if value < at.suspect_low[i] or value > at.suspect_high[i] else 1
+
+    def _in_time(self, time_us: int, value: float) -> tuple[int, int, int, int]:
+        at, i, before = self.limits, self.index, self.newest
+        rise, most = float(at.rise_suspect_per_h[i]), float(at.spike[i])
+        gap_us = GAP_CADENCES * at.cadence_us[i]
+        near = before is not None and time_us - before.time_us <= gap_us
+        rate = 1 if near or isnan(rise) else 2
+        spike = 1 if near or isnan(most) else 2
+        now = Believed(time_us, value)
+        if before is not None:
+            step_us = time_us - before.time_us
+            fast = abs(value - before.value) > rise * (step_us / HOUR_US)
+            large = abs(value - before.value) > most
+            if (fast or large) and before.jump and self.earlier is not None and self._back(now, self.earlier):
+                if time_us - self.earlier.time_us > 2 * gap_us:
+                    rate, spike = 1 if isnan(rise) else 2, 1 if isnan(most) else 2
+            elif fast or large:
+                now.jump = 1 if value > before.value else -1
+                if fast:
+                    rate = 2 if now.jump == before.jump else 3
+                if large:
+                    spike = 2
+        flat = self._flat(now, near=near)
+        self.newest, self.earlier = now, before
+        return rate, 1 if near else 2, spike, flat
+
+    def _back(self, now: Believed, then: Believed) -> bool:
+        change, hours = abs(now.value - then.value), (now.time_us - then.time_us) / HOUR_US
+        i = self.index
+        return not (change > self.limits.rise_suspect_per_h[i] * hours or change > self.limits.spike[i])
+
+    def _flat(self, now: Believed, *, near: bool) -> int:
+        eps = float(self.limits.flat_eps[self.index])
+        for k, shift in enumerate((0.0, 0.5)):
+            stays = self.newest is not None and (
+                now.value == self.newest.value
+                if eps == 0
+                else not isnan(eps)
+                and floor(now.value / (2 * eps) + shift) == floor(self.newest.value / (2 * eps) + shift)
+            )
+            counted = now.time_us - self.newest.time_us if self.newest is not None and near else 0
+            self.still_us[k] = self.still_us[k] + counted if stays else 0
+        stood, suspect, fail = (
+            max(self.still_us),
+            self.limits.flat_suspect_us[self.index],
+            self.limits.flat_fail_us[self.index],
+        )
+        if fail and stood >= fail:
+            return 4
+        return 3 if suspect and stood >= suspect else 1
+
+
+def plain_flags(batch: ReadingBatch, conflict: list[bool], clock: list[int], limits: Limits) -> list[list[int]]:
+    """Flags of each row, with a last element that is 1 where it is fresh."""
+    series = {i: PlainChecks(limits, i) for i in set(batch.series.tolist())}
+    found = []
+    columns = (batch.series.tolist(), batch.time_us.tolist(), batch.value.tolist(), clock, conflict)
+    for i, time_us, value, at, against in zip(*columns, strict=True):
+        flags, fresh = series[i].flags(time_us, value, clock=at, conflict=against)
+        found.append([*flags, int(fresh)])
+    return found
+
+
+@dataclass
+class PlainClock:
+    """One series."""
+
+    heard_us: int | None = None
+    lead_us: int = 0
+    reference: tuple[int, int] | None = None
+    steady: bool = False
+
+    def judged(self, time_us: int, received_us: int) -> tuple[int, int]:
+        """Judged time and flag."""
+        lead_us = time_us - received_us
+        if abs(lead_us) <= WATCHED_US:
+            self.reference, self.steady = None, False
+        elif self.reference is None or abs(lead_us - self.lead_us) > STEP_US:
+            self.reference, self.steady = (received_us, lead_us), False
+        else:
+            assert self.heard_us is not None
+            if received_us // RENEWED_US != self.heard_us // RENEWED_US:
+                self.reference = (received_us, lead_us)
+            since_us, since_lead_us = self.reference
+            elapsed_us = received_us - since_us
+            if elapsed_us >= STEADY_US:
+                self.steady = abs(lead_us - since_lead_us) <= SLACK_US + SLACK_PER_ELAPSED * elapsed_us
+        self.heard_us, self.lead_us = received_us, lead_us
+        if abs(lead_us) > FUTURE_US and self.steady:
+            return received_us, 2
+        return time_us, 3 if lead_us > FUTURE_US else 1
+
+
+@dataclass
+class PlainTrend:
+    """One series."""
+
+    span_us: int
+    cadence_us: int
+    gate_per_h: float
+    opened: list[tuple[int, float]] = field(default_factory=list)
+
+    def rise(self, time_us: int, value: float) -> float:
+        """Slope at a usable reading, NaN without coverage."""
+        slot_us = max(self.cadence_us, -(-self.span_us // SLOTS))
+        held = [(t, v) for t, v in self.opened[-SLOTS:] if t >= time_us - self.span_us]
+        points = [*held, (time_us, value)]
+        if not self.opened or time_us // slot_us > self.opened[-1][0] // slot_us:
+            self.opened.append((time_us, value))
+        gaps = [b[0] - a[0] for a, b in pairwise(points)]
+        if (
+            len(points) < POINTS
+            or 2 * (time_us - points[0][0]) < self.span_us
+            or max(gaps) > SLOPE_GAP_CADENCES * self.cadence_us + (slot_us if slot_us > self.cadence_us else 0)
+        ):
+            return float("nan")
+        cheap = (value - points[0][1]) / ((time_us - points[0][0]) / HOUR_US)
+        return cheap if cheap < self.gate_per_h else theil(points)
+
+
+def theil(points: list[tuple[int, float]]) -> float:
+    """Median slope of all pairs, per hour."""
+    return median((b[1] - a[1]) / ((b[0] - a[0]) / HOUR_US) for a, b in combinations(points, 2))
