@@ -8,6 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from api import errors
 from api.auth import Forms, Passwords, SignIn
+from api.compress import Compressed
 from api.deps import Deps
 from api.feed import LiveFeed
 from api.hub import Hub
@@ -49,6 +50,7 @@ def create_app(deps: Deps, *, hub: Hub | None = None) -> FastAPI:
     )
     app.state.hub = web.hub
     errors.install(app, web)
+    app.add_middleware(Compressed)
     app.add_middleware(SecurityHeaders)
     for module in (pages, signin, data, decide, health, stream):
         app.include_router(module.router(web))
