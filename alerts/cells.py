@@ -7,25 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts import lifecycle
+from alerts import lifecycle, loss
+from alerts.columns import Told
 from alerts.episode import AreaStatus, Episode, Kind, Used
 from alerts.evidence import LadderState, known
-from alerts.judgement import Judged
-from alerts.lifecycle import Cell, Change
+from alerts.lifecycle import REFOLDED, Cell, Change
+from alerts.loss import Lost
 from alerts.route import Routes
 from alerts.rules import RuleSet
-from sensors.batch import Bool, Float64, Int64, ReadingBatch
+from alerts.tracks import bound_us
+from sensors.batch import Float64, Int64
 from sensors.flags import Flag
-from sensors.stations import SECOND_US, Registry
+from sensors.stations import Registry
 
 Key = tuple[str, str]
 """(area, hazard)"""
 Stories = Mapping[Key, Episode]
 """Open stories."""
-
-LATE_FLOOR_US = 600 * SECOND_US
-LATE_CADENCES = 3
-"""A reading older than max(LATE_CADENCES x cadence, LATE_FLOOR_US) does not speak for now (contract 5.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +40,10 @@ class Cells:
     """For each station the series it may not be silent on: those that rules listen to, or all where none does."""
     warning: Float64
     """(series,) lowest value at which a level of 2 or above would hold; inf where no rule says so."""
+    late_us: Int64
+    """(series,) a reading older than this does not speak for now (contract 5.3)."""
+    station: Int64
+    """(series,) which station each belongs to."""
 
     @classmethod
     def of(cls, kind: Kind, registry: Registry, rules: RuleSet, routes: Routes) -> "Cells":
@@ -55,7 +57,8 @@ class Cells:
             of_ladder.append(keys)
             for key in keys:
                 ladders_of.setdefault(key, []).append(p)
-            warning[series] = min(warning[series], ladders.enter[1:, p].min())
+            if not ladders.rise[p]:
+                warning[series] = min(warning[series], ladders.enter[1:, p].min())
         own: dict[str, list[int]] = {station: [] for station in registry.stations}
         for index, one in enumerate(registry.series):
             own[one.station].append(index)
@@ -71,53 +74,98 @@ class Cells:
                 np.array([i for i in series if i in ruled] or series, dtype=np.int64) for series in own.values()
             ),
             warning=warning,
+            late_us=bound_us(registry.limits.cadence_us),
+            station=np.unique([one.station for one in registry.series], return_inverse=True)[1].astype(np.int64),
         )
 
     def cell(self, key: Key) -> Cell:
         """A key in this world."""
         return Cell(kind=self.kind, area=key[0], hazard=key[1])
 
-    def steps(
-        self, batch: ReadingBatch, judged: Judged, seq: Int64, *, before: LadderState, stories: Stories, now_us: int
-    ) -> Iterator[Change]:
-        """Changes of ladders, one by one in order of arrival, as events of stories.
+    def steps(self, told: Told, *, before: LadderState, lost: Lost, stories: Stories, now_us: int) -> Iterator[Change]:
+        """Changes of ladders, one by one in the order in which they came about, as events of stories.
 
         Parameters
         ----------
-        seq : (n,) arrival numbers of the batch
-        before : the ladders before the batch
+        told : changes of the live track, with what came back from a loss among them (`loss.returns`)
+        before, lost : the ladders before them
         stories : the open ones
         """
-        if not len(judged.changes):
+        if not len(told):
             return
-        level, stories = before.level(), dict(stories)
-        columns = (judged.changes.row, judged.changes.ladder, judged.changes.to_level)
-        for row, ladder, to_level in zip(*(c.tolist() for c in columns), strict=True):
-            used = self._used(batch, judged, seq, row, ladder, int(level[ladder]), to_level)
-            level[ladder] = to_level
+        own, above, stories = before.level(), lost.level.copy(), dict(stories)
+        for at, ladder in enumerate(told.ladder.tolist()):
+            used = self._used(told, at)
+            if told.from_level[at] == told.to_level[at]:
+                above[ladder] = 0
+            else:
+                own[ladder] = told.to_level[at]
+            late = bool(told.late[at])
             for key in self.of_ladder[ladder]:
+                rungs = self.ladders_of[key]
                 for change in lifecycle.step(
                     stories.get(key),
                     self.cell(key),
-                    to_level=int(level[self.ladders_of[key]].max()),
+                    to_level=int(np.maximum(own[rungs], above[rungs]).max()),
                     event_us=used.time_us,
                     now_us=now_us,
                     used=(used,),
-                    speaks=used.flag == Flag.GOOD
-                    and now_us - used.time_us <= self._late_after_us(int(batch.series[row])),
+                    speaks=not late
+                    and used.flag == Flag.GOOD
+                    and now_us - used.time_us <= self.late_us[told.series[at]],
                     routes=self.routes,
+                    note=REFOLDED if late else "",
+                    by=int(told.by[at]),
                 ):
                     keep(stories, change)
                     yield change
 
-    def reconciled(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+    def past(self, retro: Told, *, now_us: int) -> Iterator[Change]:
+        """Rises that came beyond the bound, each as a story that is over: one for each reading that decided."""
+        risen: dict[tuple[Key, int], tuple[int, list[Used]]] = {}
+        for at, ladder in enumerate(retro.ladder.tolist()):
+            level = int(retro.to_level[at])
+            if level <= retro.from_level[at]:
+                continue
+            for key in self.of_ladder[ladder]:
+                highest, used = risen.get((key, int(retro.seq[at])), (0, []))
+                risen[key, int(retro.seq[at])] = (max(highest, level), [*used, self._used(retro, at)])
+        for (key, _), (level, used) in risen.items():
+            yield lifecycle.retrospective(
+                self.cell(key), level=level, event_us=used[-1].time_us, now_us=now_us, used=used
+            )
+
+    def missed(
+        self, found: list[loss.Missed], *, before: LadderState, lost: Lost, stories: Stories, now_us: int
+    ) -> Iterator[Change]:
+        """Series that fell silent while they rose: proposals, on the record also where the level stands already."""
+        level, stories = lost.over(before), dict(stories)
+        for one in found:
+            level[one.ladder] = max(level[one.ladder], one.level)
+            for key in self.of_ladder[one.ladder]:
+                for change in lifecycle.step(
+                    stories.get(key),
+                    self.cell(key),
+                    to_level=int(level[self.ladders_of[key]].max()),
+                    event_us=one.due_us,
+                    now_us=now_us,
+                    used=(one.used,),
+                    speaks=False,
+                    routes=self.routes,
+                    note=lifecycle.LOST,
+                ):
+                    keep(stories, change)
+                    yield change
+
+    def reconciled(self, ladders: LadderState, lost: Lost, *, stories: Stories, now_us: int) -> Iterator[Change]:
         """Rules or stations may have changed since the stories were written: what the present ones say of the journal.
 
         A story for which no rule speaks any more is unknown and no longer judged; what was released stands until a
         person lowers it.
         """
-        level = ladders.level()
-        spoken_for = {*self.ladders_of, *((s, self._absence) for s in self.registry.stations if self._absence)}
+        level = lost.over(ladders)
+        absence = self.rules.absence.hazard if self.rules.absence else ""
+        spoken_for = {*self.ladders_of, *((s, absence) for s in self.registry.stations if absence)}
         for key in {**dict.fromkeys(self.ladders_of), **dict.fromkeys(stories)}:
             rungs, story = self.ladders_of.get(key), stories.get(key)
             if rungs is None and key in spoken_for:
@@ -139,17 +187,21 @@ class Cells:
                 yield from lifecycle.hear(after, known=False, now_us=now_us)
 
     def followed(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
-        """Stories whose public level the routes leave to the rule, once a second reading speaks for the judged one."""
-        young, level = known(ladders, now_us, self.rules.ladders), ladders.level()
+        """Stories whose public level the routes leave to the rule, or which could end, once a second reading speaks
+        for the judged level. What was lost while rising speaks for nothing.
+        """
+        young, level, rise = known(ladders, now_us, self.rules.ladders), ladders.level(), self.rules.ladders.rise
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
-            if story is None or story.judged_level == story.public_level:
+            if story is None or story.judged_level == story.public_level != 0:
                 continue
             newest = ladders.last_us[rungs]
-            late_us = np.array([self._late_after_us(s) for s in self.rules.ladders.series[rungs].tolist()])
+            late_us = self.late_us[self.rules.ladders.series[rungs]]
             speaks = young[rungs] & (now_us - newest <= late_us) & (newest > story.since_us)
-            falling = story.judged_level < story.public_level
-            if speaks.all() if falling else (speaks & (level[rungs] >= story.judged_level)).any():
+            # A slope is known later than its value: it cannot hold up what the values say is over.
+            needed = ~rise[rungs] if not rise[rungs].all() else rise[rungs]
+            falling = story.judged_level <= story.public_level
+            if speaks[needed].all() if falling else (speaks & (level[rungs] >= story.judged_level)).any():
                 yield from lifecycle.follow(
                     story, routes=self.routes, event_us=int(newest[speaks].max()), now_us=now_us
                 )
@@ -162,52 +214,11 @@ class Cells:
             if story is not None:
                 yield from lifecycle.hear(story, known=bool(young[rungs].any()), now_us=now_us)
 
-    def absences(self, quiet_us: Int64, arrived: Bool, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:
-        """Stations that owe a reading, and those from which one arrived again.
-
-        Parameters
-        ----------
-        quiet_us : (series,) since when each has been silent while we listened
-        arrived : (series,) whether anything has arrived since the absence began; no clock ends one
-        seq : newest arrival number, for the record
-        """
-        rule = self.rules.absence
-        if rule is None:
-            return
-        for watched, station in zip(self.watched, self.registry.stations.values(), strict=True):
-            since_us, owed_us = int(quiet_us[watched].min()), round(rule.after * station.cadence_s * SECOND_US)
-            key, absent = (station.id, rule.hazard), now_us >= since_us + owed_us
-            if absent == (key in stories) or (not absent and not arrived[watched].all()):
-                continue
-            used = Used(
-                rule=rule.id,
-                rule_version=rule.version,
-                series=self.registry.series[int(watched[quiet_us[watched].argmin()])].key,
-                time_us=since_us,
-                value=(now_us - since_us) / SECOND_US,
-                flag=Flag.UNKNOWN,
-                seq=seq,
-                threshold=owed_us / SECOND_US,
-                truth=absent,
-            )
-            yield from lifecycle.step(
-                stories.get(key),
-                self.cell(key),
-                to_level=rule.level if absent else 0,
-                event_us=since_us + owed_us if absent else since_us,
-                now_us=now_us,
-                used=(used,),
-                speaks=True,
-                routes=self.routes,
-            )
-
-    @property
-    def _absence(self) -> str:
-        return self.rules.absence.hazard if self.rules.absence else ""
-
-    def statuses(self, ladders: LadderState, *, there: Mapping[Key, AreaStatus], now_us: int) -> list[AreaStatus]:
+    def statuses(
+        self, ladders: LadderState, lost: Lost, *, there: Mapping[Key, AreaStatus], now_us: int
+    ) -> list[AreaStatus]:
         """Areas whose level or known differs from what `there` says of them."""
-        young, level = known(ladders, now_us, self.rules.ladders), ladders.level()
+        young, level = known(ladders, now_us, self.rules.ladders), lost.over(ladders)
         found = []
         for key, rungs in self.ladders_of.items():
             status = AreaStatus(
@@ -223,27 +234,25 @@ class Cells:
                 found.append(status)
         return found
 
-    def _used(
-        self, batch: ReadingBatch, judged: Judged, seq: Int64, row: int, ladder: int, level: int, to_level: int
-    ) -> Used:
-        rising = to_level > level
-        step = to_level if rising else level
-        rule = self.rules.ladders.rule_at(ladder, step)
-        ladders = self.rules.ladders
+    def _used(self, told: Told, at: int) -> Used:
+        ladder, from_level, to_level = int(told.ladder[at]), int(told.from_level[at]), int(told.to_level[at])
+        rising, ladders = to_level > from_level, self.rules.ladders
+        step = to_level if rising else max(from_level, 1)
+        rule = ladders.rule_at(ladder, step)
+        came_back = from_level == to_level
         return Used(
-            rule=rule.id,
-            rule_version=rule.version,
-            series=self.registry.series[int(batch.series[row])].key,
-            time_us=int(batch.time_us[row]),
-            value=float(batch.value[row]),
-            flag=int(judged.flag[row]),
-            seq=int(seq[row]),
+            rule=loss.RULE if came_back else rule.id,
+            rule_version=loss.VERSION if came_back else rule.version,
+            series=self.registry.series[int(told.series[at])].key,
+            time_us=int(told.time_us[at]),
+            value=float(told.value[at]),
+            flag=int(told.flag[at]),
+            seq=int(told.seq[at]),
             threshold=float(ladders.enter[rule.level - 1, ladder] if rising else ladders.leave[step - 1, ladder]),
             truth=rising,
+            # A fall that a reading brought about by coming or going has no slope of its own to show.
+            per_h=bool(ladders.rise[ladder]) and told.flag[at] <= Flag.UNKNOWN,
         )
-
-    def _late_after_us(self, series: int) -> int:
-        return max(LATE_CADENCES * self.registry.series[series].cadence_us, LATE_FLOOR_US)
 
 
 def keep(stories: dict[Key, Episode], change: Change) -> None:
@@ -252,5 +261,5 @@ def keep(stories: dict[Key, Episode], change: Change) -> None:
     key = (story.area, story.hazard)
     if story.closed_us is None:
         stories[key] = story
-    else:
-        stories.pop(key, None)
+    elif key in stories and stories[key].id == story.id:
+        del stories[key]

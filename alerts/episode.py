@@ -25,7 +25,10 @@ class EventType(StrEnum):
     """What can happen to an episode."""
 
     JUDGED = "judged"
-    """The machine's level changed: from_level -> to_level."""
+    """The machine's level changed: from_level -> to_level. Equal levels: a series was lost while rising below the level
+    that stood already (contract 5.6)."""
+    RETROSPECTIVE = "retrospective"
+    """Readings that came beyond the bound say that the level was to_level once: the whole story in one event."""
     LOST = "lost"
     """No level rule of the area is known any more."""
     HEARD = "heard"
@@ -60,6 +63,8 @@ class Used:
     threshold: float
     truth: bool
     """Whether the rule's condition holds by this reading."""
+    per_h: bool = False
+    """Whether value and threshold are a rate: the quantity's unit per hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,19 +136,21 @@ def apply(before: Episode | None, event: Event) -> Episode:
     ValueError : the event is not the next one of this story
     """
     if before is None:
-        if event.version != 1 or event.type is not EventType.JUDGED:
-            raise ValueError(f"{event.episode}: a story starts with version 1, judged; not {event}")
+        if event.version != 1 or event.type not in (EventType.JUDGED, EventType.RETROSPECTIVE):
+            raise ValueError(f"{event.episode}: a story starts with version 1, judged or retrospective; not {event}")
+        past = event.type is EventType.RETROSPECTIVE
         return Episode(
             id=event.episode,
             kind=event.kind,
             area=event.area,
             hazard=event.hazard,
-            judged_level=event.to_level,
+            judged_level=0 if past else event.to_level,
             public_level=0,
             known=True,
             since_us=event.event_us,
             version=1,
             opened_us=event.event_us,
+            closed_us=event.recorded_us if past else None,
             peak_level=event.to_level,
         )
     if event.version != before.version + 1 or event.episode != before.id:
@@ -154,7 +161,7 @@ def apply(before: Episode | None, event: Event) -> Episode:
             return replace(
                 after,
                 judged_level=event.to_level,
-                since_us=event.event_us,
+                since_us=event.event_us if event.to_level != before.judged_level else before.since_us,
                 peak_level=max(before.peak_level, event.to_level),
                 seen_level=min(before.seen_level, event.to_level),
             )
@@ -172,6 +179,8 @@ def apply(before: Episode | None, event: Event) -> Episode:
             return replace(after, public_level=event.to_level, requested_level=0, requested_by="")
         case EventType.CLOSED:
             return replace(after, closed_us=event.event_us)
+        case EventType.RETROSPECTIVE:
+            raise ValueError(f"{event.episode}: what lies in the past continues no story")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

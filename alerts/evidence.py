@@ -1,9 +1,10 @@
-"""Run every level rule over the columns: what holds, since which reading.
+"""Run every level and rise rule over the columns: what holds, since which reading.
 
-A step of a ladder is a latch: set by a value at or above `enter` held for its time, reset by a value below `leave`
-held for its time, and kept through everything unknown. Holds run on event time and only across covered stretches: a
-gap stops the hold for entering and starts the one for leaving from zero (contract 5.1, 5.2). A step can be left only
-after the one above it: down one at a time.
+A ladder listens to the value of its series or to its slope; what it does with the number is the same. A step of a
+ladder is a latch: set by a number at or above `enter` held for its time, reset by one below `leave` held for its time,
+and kept through everything unknown. Holds run on event time and only across covered stretches: a gap stops the hold
+for entering and starts the one for leaving from zero (contract 5.1, 5.2). A step can be left only after the one above
+it: down one at a time.
 """
 
 from dataclasses import dataclass, fields
@@ -12,9 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.rules import Ladders
-from sensors.batch import Bool, Int64, ReadingBatch
-from sensors.checks import FUTURE_US
+from alerts.ladders import Ladders
+from sensors.batch import Bool, Float64, Int64, ReadingBatch
+from sensors.clocks import FUTURE_US
 from sensors.window import NEVER
 
 STEPS = 3
@@ -53,11 +54,13 @@ class LadderState:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LevelChanges:
-    """Where the level of a ladder changed, in order of arrival: equal-length columns."""
+    """Where the level of a ladder changed, in the order of the rows: equal-length columns."""
 
     row: NDArray[np.intp]
     """(c,) row of the batch that decided."""
     ladder: NDArray[np.intp]
+    value: Float64
+    """(c,) what the ladder listened to there: the value, or the slope per hour."""
     from_level: NDArray[np.int64]
     to_level: NDArray[np.int64]
 
@@ -68,7 +71,8 @@ class LevelChanges:
     def none(cls) -> Self:
         """No change."""
         empty = np.empty(0, dtype=np.intp)
-        return cls(row=empty, ladder=empty, from_level=empty.astype(np.int64), to_level=empty.astype(np.int64))
+        level = empty.astype(np.int64)
+        return cls(row=empty, ladder=empty, value=empty.astype(np.float64), from_level=level, to_level=level)
 
     def shifted(self, rows: int) -> Self:
         """The same changes in a batch that starts `rows` earlier."""
@@ -82,14 +86,15 @@ class LevelChanges:
 
 
 def weigh(
-    batch: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders
+    batch: ReadingBatch, listened: Bool, rise_per_h: Float64, state: LadderState, ladders: Ladders
 ) -> tuple[LadderState, LevelChanges]:
     """Step every ladder through the readings its rules may listen to.
 
     Parameters
     ----------
-    batch : n readings in order of arrival
+    batch : n readings, those of one series in order of time
     listened : (n,) fresh and usable rows; the others move nothing
+    rise_per_h : (n,) slope up to each row; where it is NaN, nothing is known for the ladders that listen to it
     state : before the batch
     ladders : p ladders
 
@@ -98,12 +103,14 @@ def weigh(
     state, changes : two batches one after the other give what both at once would
     """
     rows, ladder = _expand(np.flatnonzero(listened), batch.series, ladders)
-    if not len(rows):
+    value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
+    heard = ~np.isnan(value)
+    if not heard.any():
         return state, LevelChanges.none()
+    rows, ladder, value = rows[heard], ladder[heard], value[heard]
     order = np.argsort(ladder, kind="stable")
-    rows, ladder = rows[order], ladder[order]
+    rows, ladder, value = rows[order], ladder[order], value[order]
     run = _Run.of(batch.time_us[rows], ladder, state.last_us, ladders.cover_us)
-    value = batch.value[rows]
 
     active = np.zeros((STEPS + 1, len(rows)), dtype=np.bool_)
     above_us, below_us = state.above_us.copy(), state.below_us.copy()
@@ -122,7 +129,7 @@ def weigh(
     last_us[ladder[run.ends]] = run.time_us[run.ends]
     held[:, ladder[run.ends]] = active[:STEPS, run.ends]
     after = LadderState(last_us=last_us, active=held, above_us=above_us, below_us=below_us)
-    return after, _changes(active[:STEPS].sum(axis=0), run, rows, state)
+    return after, _changes(active[:STEPS].sum(axis=0), run, rows, value, state)
 
 
 def known(state: LadderState, now_us: int, ladders: Ladders) -> Bool:
@@ -198,9 +205,11 @@ class _Run:
         return held
 
 
-def _changes(level: NDArray[np.int64], run: _Run, rows: NDArray[np.intp], state: LadderState) -> LevelChanges:
+def _changes(
+    level: NDArray[np.int64], run: _Run, rows: NDArray[np.intp], value: Float64, state: LadderState
+) -> LevelChanges:
     before = np.r_[0, level[:-1]]
     before[run.starts] = state.level()[run.ladder[run.starts]]
     at = np.flatnonzero(level != before)
-    at = at[np.argsort(rows[at], kind="stable")]  # back into order of arrival; ladders of one row stay in their order
-    return LevelChanges(row=rows[at], ladder=run.ladder[at], from_level=before[at], to_level=level[at])
+    at = at[np.argsort(rows[at], kind="stable")]  # back into the order of rows; ladders of one row stay in theirs
+    return LevelChanges(row=rows[at], ladder=run.ladder[at], value=value[at], from_level=before[at], to_level=level[at])

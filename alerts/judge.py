@@ -5,24 +5,31 @@ what the ledger says was judged.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from alerts import snapshot
-from alerts.cells import Cells, Key, keep
+from alerts import loss, snapshot
+from alerts.alarms import Alarms
+from alerts.cells import Cells, keep
+from alerts.columns import Told
 from alerts.desk import Plan
-from alerts.episode import AreaStatus, Episode, FanOut, Notice
-from alerts.judgement import Judged, JudgeState, assess
-from alerts.ledger import AlertLedger, Record, VersionConflict
+from alerts.judgement import Judged, assess
+from alerts.ledger import AlertLedger, Record
 from alerts.lifecycle import Change
-from alerts.notices import TEXTS, notices
+from alerts.loss import Lost
+from alerts.notices import notices
+from alerts.recorder import Recorder
+from alerts.settled import Settled, settled_rows
+from alerts.silence import Silence, absences
 from alerts.snapshot import Snapshot
+from alerts.track_state import Taken, TrackState
+from alerts.tracks import Tracks
 from sensors.batch import Bool, Int64, ReadingBatch
 from sensors.stations import SECOND_US
-from sensors.store import Journal, SeriesStore, State
+from sensors.store import SeriesStore, State
 from sensors.window import NEVER
 
 log = logging.getLogger(__name__)
@@ -34,8 +41,6 @@ LEDGER_PATIENCE_US = 2 * SECOND_US
 """After this long without a ledger, readings are acknowledged once stored; judgement follows from the journal
 (contract 4).
 """
-TRIES = 5
-"""How often a step is taken again when an officer wrote first."""
 
 
 class StaleJournal(Exception):
@@ -53,7 +58,7 @@ class Counts:
 
 @dataclass(slots=True, kw_only=True)
 class Judge:
-    """See the module. One thread calls `start`, `take`, `tick` and `stop`."""
+    """See the module. One thread at a time calls `start`, `take`, `tick`, `tell` and `stop`."""
 
     cells: Cells
     plan: Plan
@@ -68,16 +73,18 @@ class Judge:
     judged_seq: int = 0
     failing_since_us: int | None = None
     """Real time since which judging fails, None when all is well."""
-    _state: JudgeState = field(init=False)
+    _tracks: Tracks = field(init=False)
+    mark: str = field(init=False, default="")
+    """Of the present rules and stations, see `snapshot.fingerprint` and `settled.Settled.rules`."""
+    _state: TrackState = field(init=False)
     """After everything that was judged and recorded."""
-    _stored: JudgeState = field(init=False)
+    _stored: TrackState = field(init=False)
     """After everything that was stored: ahead of `_state` only while the ledger is away."""
-    _quiet_us: Int64 = field(init=False)
-    """(series,) since when each has been silent while we listened."""
-    _arrived: Bool = field(init=False)
-    """(series,) whether anything has come since the start, or since its absence began."""
-    _stories: dict[Key, Episode] = field(init=False, default_factory=dict)
-    _statuses: dict[Key, AreaStatus] = field(init=False, default_factory=dict)
+    _silence: Silence = field(init=False)
+    _lost: Lost = field(init=False)
+    """What was lost while rising and has not spoken since: kept by the stories, remembered here."""
+    _recorder: Recorder = field(init=False)
+    _alarms: Alarms = field(init=False)
     _saved_us: int = field(init=False, default=0)
 
     # ---- start and stop
@@ -95,23 +102,24 @@ class Judge:
                 f"the ledger has judged readings up to {through}, the journal ends at {self.store.last_seq()}: "
                 "they do not belong together; restore both from one backup"
             )
-        size = len(self.cells.registry.series)
-        held = snapshot.load(self.snapshot_path, self._mark()) if self.snapshot_path else None
-        if held is not None and held.seq <= through:
-            self._state, self.judged_seq, self._quiet_us = held.state, held.seq, held.quiet_us.copy()
-            listened_us = held.listened_us
-        else:
-            self._state = JudgeState.empty(size, len(self.cells.rules.ladders))
-            self._quiet_us, listened_us = np.full(size, NEVER, dtype=np.int64), 0
-        self._arrived = np.zeros(size, dtype=np.bool_)
+        registry, ladders = self.cells.registry, self.cells.rules.ladders
+        self._alarms = Alarms(cells=self.cells, ledger=self.ledger, now_us=self.now_us)
+        self._tracks = Tracks(limits=registry.limits, ladders=ladders, assess=self.assess)
+        self.mark = snapshot.fingerprint(registry, ladders)
+        self._lost = Lost.none(len(ladders))
+        self._recorder = Recorder(
+            kind=self.cells.kind, ledger=self.ledger, plan=lambda: self.plan, now_us=self.now_us, reloaded=self._recall
+        )
+        empty = TrackState.empty(len(registry.series), len(ladders))
+        held = snapshot.load(self.snapshot_path, self.mark, empty=empty) if self.snapshot_path else None
+        if held is None or held.seq > through:
+            never = np.full(len(registry.series), NEVER, dtype=np.int64)
+            held = Snapshot(seq=0, state=empty, quiet_us=never, listened_us=0)
+        self._state, self.judged_seq, self._silence = held.state, held.seq, Silence.of(held.quiet_us)
         self._catch_up()
-        self._stored = self._state
-        # The clock of absence stands still while we were not listening, and starts for a series never heard.
-        heard = self._quiet_us != NEVER
-        listened_us = max(listened_us, int(self._quiet_us[heard].max(initial=0)))
-        self._quiet_us[~heard] = now_us
-        self._quiet_us[heard] += max(0, now_us - listened_us)
-        self._write(lambda: list(self.cells.reconciled(self._state.ladders, stories=self._stories, now_us=now_us)))
+        self._silence.restart(listened_us=held.listened_us, now_us=now_us)
+        live, pen = self._state.live.ladders, self._recorder
+        pen.write(lambda: list(self.cells.reconciled(live, self._lost, stories=pen.stories, now_us=now_us)))
         self.tick()
 
     def stop(self) -> None:
@@ -133,15 +141,17 @@ class Judge:
         state = self.store.recognise(batch)
         new = state != State.REPEAT
         fresh, conflict = batch[new], state[new] == State.CONFLICT
-        judged = self._judged(fresh, conflict, self._stored)
-        seq = self.store.append(fresh, conflict, judged.flag, judged.checks)
-        self._stored = judged.state
-        self._hear(batch)
+        seq = self.store.last_seq() + 1 + np.arange(len(fresh), dtype=np.int64)
+        taken = self._tracks.take(fresh, conflict, seq, self._stored)
+        given = self.store.append(fresh, conflict, taken.flag, taken.checks)
+        assert np.array_equal(given, seq), "somebody else appends to this journal"
+        self._stored = taken.state
+        self._silence.hear(batch)
         self.counts.stored += int((~conflict).sum())
         self.counts.conflict += int(conflict.sum())
         self.counts.repeat += len(batch) - len(fresh)
         if self.judged_seq + len(fresh) == self.store.last_seq():
-            self._guarded(lambda: self._settle(fresh, conflict, judged, seq))
+            self._guarded(lambda: self._record(fresh, conflict, taken, seq))
         else:
             self._guarded(self._catch_up)
 
@@ -165,19 +175,28 @@ class Judge:
                 log.warning("judging works again")
             self.failing_since_us = None
 
-    def _settle(self, batch: ReadingBatch, conflict: Bool, judged: Judged, seq: Int64) -> None:
+    def _record(self, batch: ReadingBatch, conflict: Bool, taken: Taken, seq: Int64) -> None:
         """Record what stored rows mean, with the cursor behind them; then remember the state after them."""
         through = max(self.judged_seq, int(seq.max(initial=0)))
-        self._write(
-            lambda: list(
-                self.cells.steps(
-                    batch, judged, seq, before=self._state.ladders, stories=self._stories, now_us=self.now_us()
-                )
-            ),
-            seen=notices(batch, conflict, judged, self.cells),
+        before, ladders = self._state, self.cells.rules.ladders
+
+        def changes() -> list[Change]:
+            now_us = self.now_us()
+            back = loss.returns(batch, taken, seq, self._lost, ladders)
+            told = Told.joined([taken.told, back]).in_order() if len(back) else taken.told
+            steps = self.cells.steps(
+                told, before=before.live.ladders, lost=self._lost, stories=self._recorder.stories, now_us=now_us
+            )
+            return [*steps, *self.cells.past(taken.retro, now_us=now_us)]
+
+        self._recorder.write(
+            changes,
+            seen=notices(batch, conflict, taken, self.cells, steady=before.clocks.steady),
+            settled=self._settled(taken.settled),
             through=through,
         )
-        self._state, self.judged_seq = judged.state, through
+        self._state, self.judged_seq = taken.state, through
+        self._lost = self._lost.still(taken.state.live.ladders)
 
     def _catch_up(self) -> None:
         """Judge what was stored and not judged: after a start, or after the ledger was away.
@@ -185,140 +204,115 @@ class Judge:
         The ledger is asked how far it got: a write may have become durable although its answer was lost. What it has
         judged is only remembered, not told again.
         """
-        self._reload()
+        self._recorder.reload()
         through = self.ledger.judged_through(self.cells.kind)
-        for chunk in self._journal():
+        for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
             told = chunk.seq <= through
             for rows, anew in ((told, False), (~told, True)):
                 if rows.any():
                     batch, conflict, seq = chunk.batch[rows], chunk.conflict[rows], chunk.seq[rows]
-                    self._hear(batch, anew=anew)
-                    judged = self._judged(batch, conflict, self._state)
+                    self._silence.hear(batch, anew=anew)
+                    taken = self._tracks.take(batch, conflict, seq, self._state)
                     if anew:
-                        self._settle(batch, conflict, judged, seq)
+                        self._record(batch, conflict, taken, seq)
                     else:
-                        self._state, self.judged_seq = judged.state, int(seq[-1])
+                        self._recorder.write(list, settled=self._settled(taken.settled))
+                        self._state, self.judged_seq = taken.state, int(seq[-1])
+                        self._lost = self._lost.still(taken.state.live.ladders)
+            self._settle()
         last = self.store.last_seq()
         if through < last and self.judged_seq < last:  # the rest belongs to series that nobody registers any more
             self.ledger.record(Record(kind=self.cells.kind, judged_through=last))
-        self.judged_seq = last
+        self.judged_seq, self._stored = last, self._state
 
     # ---- time passing
 
-    def tick(self) -> None:
-        """What the clock alone decides: known or not, absence; and the snapshot. Call about once a second."""
+    def tick(self, *, deaf: bool = False) -> None:
+        """What the clock alone decides: known or not, absence, what is settled; and the snapshot. Call about once a
+        second.
+
+        Parameters
+        ----------
+        deaf : nothing could be heard (a broker is away): the clock of absence stands still
+        """
+        self._silence.tick(self.now_us(), deaf=deaf)
         if self.judged_seq < self.store.last_seq():
             self._guarded(self._catch_up)
         if self.judged_seq == self.store.last_seq():  # else a turn with nothing to write would look like health
             self._guarded(self._pass_time)
+        else:  # found again, and told, from where the record ends
+            self._stored, _ = self._tracks.settle(self._stored)
         if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
             self._save()
 
+    def tell(self, code: str, subject: str, text: str) -> None:
+        """An alarm of the box itself, as a notice: now, or with the next tick when the ledger is away.
+
+        Parameters
+        ----------
+        code : a key of `notices.TEXTS`
+        subject : what it is about; one open notice for each (code, subject)
+        text : details behind the text of the code
+        """
+        self._alarms.tell(code, subject, text)
+
     def _pass_time(self) -> None:
-        now_us, ladders = self.now_us(), self._state.ladders
-        np.minimum(self._quiet_us, now_us, out=self._quiet_us)  # a clock put back makes no silence younger than now
+        now_us, cells, recorder = self.now_us(), self.cells, self._recorder
+        self._alarms.ring()
+        self._settle()
+        live, due_us = self._state.live, self._silence.due_us(cells)
+        asked = self._silence.unexamined(due_us, now_us)
+        ladders, registry, seq = cells.rules.ladders, cells.registry, self.judged_seq
+        found = loss.missed(live, self._lost, due_us, asked, ladders=ladders, registry=registry, seq=seq)
 
         def changes() -> list[Change]:
-            stories, found = dict(self._stories), list[Change]()
+            stories, made = dict(recorder.stories), list[Change]()
+            new = [one for one in found if not self._lost.level[one.ladder]]  # the stories may know some by now
 
             def add(step: Iterable[Change]) -> None:
                 for change in step:
                     keep(stories, change)
-                    found.append(change)
+                    made.append(change)
 
-            add(list(self.cells.followed(ladders, stories=stories, now_us=now_us)))
-            add(list(self.cells.heard(ladders, stories=stories, now_us=now_us)))
-            add(
-                self.cells.absences(
-                    self._quiet_us, self._arrived, seq=self.judged_seq, stories=dict(stories), now_us=now_us
-                )
-            )
-            return found
+            add(list(cells.followed(live.ladders, stories=stories, now_us=now_us)))
+            add(list(cells.heard(live.ladders, stories=stories, now_us=now_us)))
+            add(cells.missed(new, before=live.ladders, lost=self._lost, stories=dict(stories), now_us=now_us))
+            add(absences(cells, self._silence, seq=seq, stories=dict(stories), now_us=now_us))
+            return made
 
-        for change in self._write(changes, statuses=self.cells.statuses(ladders, there=self._statuses, now_us=now_us)):
-            self._forget_arrivals(change)
+        lost = self._lost.joined(found)
+        statuses = cells.statuses(live.ladders, lost, there=recorder.statuses, now_us=now_us)
+        for change in recorder.write(changes, statuses=statuses):
+            self._silence.forget(change, cells)
+        self._lost = lost
+        self._silence.examine(asked)
+        self._alarms.look_at_clock(self._state.clocks, now_us)
 
-    def _forget_arrivals(self, change: Change) -> None:
-        """From the beginning of an absence on, only a new arrival ends it."""
-        event, story = change
-        stations = list(self.cells.registry.stations)
-        if event.version == 1 and story.area in stations:
-            self._arrived[self.cells.watched[stations.index(story.area)]] = False
-
-    # ---- the ledger
-
-    def _write(
-        self,
-        decide: Callable[[], Sequence[Change]],
-        *,
-        statuses: Sequence[AreaStatus] = (),
-        seen: Sequence[Notice] = (),
-        through: int | None = None,
-    ) -> Sequence[Change]:
-        """Record a decision *if nobody wrote first*; else look again and decide again. Returns what was recorded."""
-        for _ in range(TRIES):
-            changes = decide()
-            if not changes and not statuses and not seen and through is None:
-                return ()
-            fanouts, failed = self._planned(changes)
-            record = Record(
-                kind=self.cells.kind,
-                changes=changes,
-                fanouts=fanouts,
-                statuses=statuses,
-                notices=[*seen, *failed],
-                judged_through=through,
-            )
-            try:
-                self.ledger.record(record)
-            except VersionConflict:
-                self._reload()
-                continue
-            for change in changes:
-                keep(self._stories, change)
-            self._statuses.update({(s.area, s.hazard): s for s in statuses})
-            return changes
-        raise VersionConflict(f"{TRIES} times somebody else wrote the next version first")
-
-    def _planned(self, changes: Sequence[Change]) -> tuple[Sequence[FanOut], Sequence[Notice]]:
-        """What must be sent; a message that cannot be made is an officer's matter, never a stopped judgement."""
-        if not changes:
-            return (), ()
-        now_us = self.now_us()
-        try:
-            return self.plan(changes, now_us), ()
-        except Exception as error:
-            event, _ = changes[-1]
-            log.exception("no message could be made of %s", event.episode)
-            text = f"{TEXTS['plan_failed']} ({error!r})"
-            failed = Notice(
-                kind=self.cells.kind, code="plan_failed", subject=event.episode, text=text, at_us=event.recorded_us
-            )
-            return (), (failed,)
-
-    def _reload(self) -> None:
-        """Stories as the ledger holds them: an officer may have written."""
-        kind = self.cells.kind
-        self._stories = {(e.area, e.hazard): e for e in self.ledger.episodes(kind, open_only=True, limit=10_000)}
-        self._statuses = {(s.area, s.hazard): s for s in self.ledger.statuses(kind)}
+    def _settle(self) -> None:
+        """Write what became final, then forget how it came about."""
+        state, told = self._tracks.settle(self._state)
+        self._recorder.write(list, settled=self._settled(told))
+        self._state = state
+        if self.judged_seq == self.store.last_seq():
+            self._stored = state
 
     # ---- small things
 
-    def _judged(self, batch: ReadingBatch, conflict: Bool, state: JudgeState) -> Judged:
-        return self.assess(batch, conflict, state, limits=self.cells.registry.limits, ladders=self.cells.rules.ladders)
+    def _settled(self, told: Told) -> list[Settled]:
+        cells = self.cells
+        return settled_rows(
+            told, kind=cells.kind, rules=self.mark, ladders=cells.rules.ladders, registry=cells.registry
+        )
 
-    def _journal(self) -> Iterator[Journal]:
-        yield from self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS)
-
-    def _hear(self, batch: ReadingBatch, *, anew: bool = True) -> None:
-        np.maximum.at(self._quiet_us, batch.series, batch.received_us)
-        self._arrived[batch.series] |= anew
+    def _recall(self) -> None:
+        """The stories know what was lost while rising."""
+        cells = self.cells
+        lost = Lost.recalled(self._recorder.events(), cells.rules.ladders, cells.registry)
+        self._lost = lost.still(self._state.live.ladders)
 
     def _save(self) -> None:
         self._saved_us = self.real_us()
         if self.snapshot_path is not None:
-            held = Snapshot(seq=self.judged_seq, state=self._state, quiet_us=self._quiet_us, listened_us=self.now_us())
-            snapshot.save(self.snapshot_path, held, self._mark())
-
-    def _mark(self) -> str:
-        return snapshot.fingerprint(self.cells.registry, self.cells.rules.ladders)
+            seq, quiet_us = self.judged_seq, self._silence.quiet_us
+            held = Snapshot(seq=seq, state=self._state, quiet_us=quiet_us, listened_us=self.now_us())
+            snapshot.save(self.snapshot_path, held, self.mark)

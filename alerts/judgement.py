@@ -1,4 +1,4 @@
-"""One step of judgement over a batch: flags, then rules. Pure; what a single row breaks is found and set aside."""
+"""One fold over readings in order: flags, slopes, rules. Pure; what a single row breaks is found and set aside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,28 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.evidence import LadderState, LevelChanges, weigh
-from alerts.rules import Ladders
+from alerts.ladders import Ladders
 from sensors import checks
-from sensors.batch import Bool, ReadingBatch
+from sensors.batch import Bool, Float64, ReadingBatch
 from sensors.flags import Flag, Flags, pack, usable
 from sensors.stations import Limits
+from sensors.trend import Trend, follow
 from sensors.window import Window
 
-Weigh = Callable[[ReadingBatch, Bool, LadderState, Ladders], tuple[LadderState, LevelChanges]]
-Check = Callable[[ReadingBatch, Bool, Window, Limits], checks.Flagged]
+Weigh = Callable[[ReadingBatch, Bool, Float64, LadderState, Ladders], tuple[LadderState, LevelChanges]]
+Check = Callable[[ReadingBatch, Bool, Flags, Window, Limits], checks.Flagged]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgeState:
-    """All that judgement remembers: the same after the same readings, however they were cut."""
+    """All that a fold remembers: the same after the same readings, however they were cut."""
 
     window: Window
+    trend: Trend
     ladders: LadderState
 
     @classmethod
     def empty(cls, series: int, ladders: int) -> Self:
         """Before the first reading."""
-        return cls(window=Window.empty(series), ladders=LadderState.empty(ladders))
+        return cls(window=Window.empty(series), trend=Trend.empty(series), ladders=LadderState.empty(ladders))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +42,8 @@ class Judged:
     flag: Flags
     checks: NDArray[np.uint32]
     """Packed; 0 where no check could look at the row."""
+    fresh: Bool
+    """(n,) believable rows that were newer than those before; see `sensors.checks.Flagged`."""
     listened: Bool
     """(n,) rows that the rules listened to."""
     changes: LevelChanges
@@ -54,6 +58,7 @@ class Judged:
 def assess(
     batch: ReadingBatch,
     conflict: Bool,
+    clock: Flags,
     state: JudgeState,
     *,
     limits: Limits,
@@ -67,17 +72,21 @@ def assess(
 
     Parameters
     ----------
-    batch : n readings in order of arrival, none of them a repeat
+    batch : n readings at their judged times, none of them a repeat; a row that is not newer than those of its series
+        before it moves nothing
     conflict : (n,) rows that contradict a stored one
+    clock : (n,) what `sensors.clocks.place` says of their times
     """
     errors: list[str] = []
-    window, (flag, packed, fresh), broken = _flag(batch, conflict, state.window, limits, check, errors)
+    window, (flag, packed, fresh), broken = _flag(batch, conflict, clock, state.window, limits, check, errors)
     listened = fresh & usable(flag) & np.isfinite(batch.value)
-    after, changes, deaf = _weigh(batch, listened, state.ladders, ladders, weigh, errors)
+    rules = _Rules(limits=limits, ladders=ladders, weigh=weigh)
+    trend, after, changes, deaf = _weigh(batch, listened, state.trend, state.ladders, rules, errors)
     return Judged(
-        state=JudgeState(window=window, ladders=after),
+        state=JudgeState(window=window, trend=trend, ladders=after),
         flag=flag,
         checks=packed,
+        fresh=fresh,
         listened=listened & ~deaf,
         changes=changes,
         broken=broken,
@@ -90,19 +99,19 @@ _PerRow = tuple[Flags, NDArray[np.uint32], Bool]
 
 
 def _flag(
-    batch: ReadingBatch, conflict: Bool, window: Window, limits: Limits, check: Check, errors: list[str]
+    batch: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limits: Limits, check: Check, errors: list[str]
 ) -> tuple[Window, _PerRow, Bool]:
     n = len(batch)
     try:
-        flagged = check(batch, conflict, window, limits)
+        flagged = check(batch, conflict, clock, window, limits)
     except Exception as error:
         if n <= 1:
             errors.append(repr(error))
             nothing = (np.full(n, Flag.SUSPECT, dtype=np.uint8), np.zeros(n, dtype=np.uint32), np.zeros(n, dtype=bool))
             return window, nothing, np.ones(n, dtype=np.bool_)
-        half = n // 2
-        window, one, broken_one = _flag(batch[:half], conflict[:half], window, limits, check, errors)
-        window, two, broken_two = _flag(batch[half:], conflict[half:], window, limits, check, errors)
+        h = n // 2
+        window, one, broken_one = _flag(batch[:h], conflict[:h], clock[:h], window, limits, check, errors)
+        window, two, broken_two = _flag(batch[h:], conflict[h:], clock[h:], window, limits, check, errors)
         joined = (
             np.concatenate([one[0], two[0]]),
             np.concatenate([one[1], two[1]]),
@@ -112,18 +121,34 @@ def _flag(
     return flagged.window, (flagged.flag, pack(flagged.per_check), flagged.fresh), np.zeros(n, dtype=np.bool_)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rules:
+    limits: Limits
+    ladders: Ladders
+    weigh: Weigh
+
+
 def _weigh(
-    batch: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders, weigh: Weigh, errors: list[str]
-) -> tuple[LadderState, LevelChanges, Bool]:
-    n = len(batch)
+    batch: ReadingBatch, listened: Bool, trend: Trend, state: LadderState, rules: _Rules, errors: list[str]
+) -> tuple[Trend, LadderState, LevelChanges, Bool]:
+    n, ladders = len(batch), rules.ladders
     try:
-        after, changes = weigh(batch, listened, state, ladders)
+        rise_per_h, followed = follow(
+            batch,
+            listened,
+            trend,
+            span_us=ladders.span_us,
+            cadence_us=rules.limits.cadence_us,
+            gate_per_h=ladders.gate_per_h,
+            wanted=ladders.sloped,
+        )
+        after, changes = rules.weigh(batch, listened, rise_per_h, state, ladders)
     except Exception as error:
         if n <= 1:
             errors.append(repr(error))
-            return state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
-        half = n // 2
-        state, one, deaf_one = _weigh(batch[:half], listened[:half], state, ladders, weigh, errors)
-        state, two, deaf_two = _weigh(batch[half:], listened[half:], state, ladders, weigh, errors)
-        return state, LevelChanges.joined(one, two.shifted(half)), np.concatenate([deaf_one, deaf_two])
-    return after, changes, np.zeros(n, dtype=np.bool_)
+            return trend, state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
+        h = n // 2
+        trend, state, one, deaf_one = _weigh(batch[:h], listened[:h], trend, state, rules, errors)
+        trend, state, two, deaf_two = _weigh(batch[h:], listened[h:], trend, state, rules, errors)
+        return trend, state, LevelChanges.joined(one, two.shifted(h)), np.concatenate([deaf_one, deaf_two])
+    return followed, after, changes, np.zeros(n, dtype=np.bool_)

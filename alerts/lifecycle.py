@@ -30,6 +30,14 @@ class Cell:
     hazard: str
 
 
+OLD = "late"
+"""Note of a step by readings too old or too doubtful to speak for now."""
+REFOLDED = "out of order"
+"""Note of a step that came out by looking again, because of a reading that arrived out of order."""
+LOST = "lost while rising"
+"""Note of a step because a series fell silent while it rose (contract 5.6)."""
+
+
 def step(
     before: Episode | None,
     cell: Cell,
@@ -41,6 +49,7 @@ def step(
     speaks: bool,
     routes: Routes,
     note: str = "",
+    by: int = 0,
 ) -> list[Change]:
     """Bring the judged level to what the evidence says, and do what the routes leave to the rule.
 
@@ -49,12 +58,15 @@ def step(
     before : the open story, or None
     to_level : highest level with evidence held true, 0-3
     event_us : event time of the reading that decided
-    speaks : whether that reading is young and good enough to speak for now; if not, it moves the judged level only
+    speaks : whether that reading is young and good enough to speak for now; if not, it moves the judged level only, and
+        closes a story of which nobody was told (not where it is REFOLDED: that waits for a reading that speaks)
+    note : why, for the record; LOST is recorded although the level stays
+    by : arrival number of the reading that brought this about, where it is not the one that decided
     """
-    if to_level == (before.judged_level if before else 0):
+    if to_level == (before.judged_level if before else 0) and note != LOST:
         return []
     event = Event(
-        episode=before.id if before else _id(cell, event_us, used),
+        episode=before.id if before else _id(cell, event_us, by or (used[-1].seq if used else 0)),
         version=before.version + 1 if before else 1,
         kind=cell.kind,
         area=cell.area,
@@ -65,15 +77,33 @@ def step(
         event_us=event_us,
         recorded_us=now_us,
         used=tuple(used),
-        note=note or ("" if speaks else "late"),
+        note=note or ("" if speaks else OLD),
     )
     after = apply(before, event)
     changes = [(event, after)]
     if speaks:
         changes += follow(after, routes=routes, event_us=event_us, now_us=now_us)
-    elif after.judged_level == after.public_level == 0:
+    elif after.judged_level == after.public_level == 0 and note != REFOLDED:
         changes += _closed(after, event_us=event_us, now_us=now_us)
     return changes
+
+
+def retrospective(cell: Cell, *, level: int, event_us: int, now_us: int, used: Sequence[Used]) -> Change:
+    """A story that is over when it is told: what readings that came beyond the bound say of the past."""
+    event = Event(
+        episode=_id(cell, event_us, used[-1].seq),
+        version=1,
+        kind=cell.kind,
+        area=cell.area,
+        hazard=cell.hazard,
+        type=EventType.RETROSPECTIVE,
+        from_level=0,
+        to_level=level,
+        event_us=event_us,
+        recorded_us=now_us,
+        used=tuple(used),
+    )
+    return event, apply(None, event)
 
 
 def follow(story: Episode, *, routes: Routes, event_us: int, now_us: int) -> list[Change]:
@@ -196,7 +226,7 @@ def _decided(
     )
 
 
-def _id(cell: Cell, event_us: int, used: Sequence[Used]) -> str:
+def _id(cell: Cell, event_us: int, seq: int) -> str:
     """Named by what it is and by the reading that opened it: no two stories begin with the same one."""
-    opened = f"{compact_utc(event_us)}-{used[-1].seq if used else 0}"
+    opened = f"{compact_utc(event_us)}-{seq}"
     return episode_id(kind=cell.kind, hazard=cell.hazard, area=cell.area, opened=opened)

@@ -1,14 +1,16 @@
-"""Readings that no rule listened to and an officer must see: never thrown away in silence (contract 4, 5.8, 5.14).
-Pure.
+"""What an officer or technician must see that no rule acts on: never thrown away in silence (contract 4, 5.3, 5.8,
+5.14). Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from alerts.cells import Cells
-from alerts.episode import Notice
-from alerts.judgement import Judged
+from alerts.episode import EventType, Notice
+from alerts.lifecycle import REFOLDED, Change
+from alerts.track_state import Taken
+from alerts.words import duration, duration_english
 from sensors.batch import Bool, ReadingBatch
 from sensors.flags import Check, Flag, unpack
 
@@ -17,44 +19,85 @@ TEXTS: Mapping[str, str] = {
     "rule_failed": "เกณฑ์ทำงานผิดพลาดกับชุดข้อมูลนี้ · a rule failed on this series",
     "plan_failed": "สร้างข้อความเตือนไม่ได้ ต้องแจ้งเอง · no message could be made, warn by hand",
     "clock": "เวลาของค่านี้ล้ำหน้านาฬิกาของระบบ ยังไม่ใช้ตัดสิน · stamped ahead of our clock: one of the two is wrong",
+    "clock_steady": "นาฬิกาของอุปกรณ์ผิดคงที่ ใช้เวลาที่ข้อมูลมาถึงแทน · the device's clock is steadily wrong: judged by arrival",
     "suspect_extreme": "ค่าสูงถึงเกณฑ์แต่น่าสงสัย · an extreme value under doubt",
     "late_extreme": "ค่าสูงถึงเกณฑ์แต่มาช้า · an extreme value that came late",
+    "correction": "ข้อมูลที่มาทีหลังบอกว่าระดับต่ำกว่าที่ประกาศ โปรดพิจารณาลดระดับ · readings that came later say less than what "
+    "was announced: consider lowering it",
+    "box_clock": "นาฬิกาของเครื่องนี้ไม่ตรงกับสถานีส่วนใหญ่ ใช้เวลาที่ข้อมูลมาถึงแทน · this box's clock disagrees with most "
+    "stations: judged by arrival",
+    "broker_away": "ติดต่อโบรกเกอร์ MQTT ไม่ได้ ยังไม่ได้รับข้อมูล · the MQTT broker is away: nothing is heard",
+    "broker_drops": "โบรกเกอร์ MQTT ทิ้งข้อความ ข้อมูลอาจหาย · the MQTT broker drops messages: readings may be lost",
+    "broker_session_lost": "โบรกเกอร์ MQTT ลืมการเชื่อมต่อเดิม ข้อมูลระหว่างนั้นอาจหาย · the MQTT broker forgot our session: "
+    "readings in between may be lost",
+    "broker_refused": "โบรกเกอร์ MQTT ไม่รับการเชื่อมต่อ ตรวจชื่อและรหัสผ่าน · the MQTT broker refuses us: look at name and "
+    "password",
+    "quarantine_full": "ที่เก็บข้อความที่ถูกปฏิเสธเต็ม · the store of refused messages is full",
 }
 
 
-def notices(batch: ReadingBatch, conflict: Bool, judged: Judged, cells: Cells) -> list[Notice]:
-    """What must be shown because of a batch: the newest reading of each series and case.
+def notices(batch: ReadingBatch, conflict: Bool, taken: Taken, cells: Cells, *, steady: Bool) -> list[Notice]:
+    """What must be shown because of a batch: the newest reading of each series and case, with its age and doubt.
 
     An extreme is a value at which a level of 2 or above would hold. A value outside the instrument's own range (flag 4)
     is none.
+
+    Parameters
+    ----------
+    batch : n readings at their devices' times
+    steady : (series,) whose clock was known to be steadily wrong before
     """
-    odd = ~judged.listened
-    if not odd.any():
+    by_arrival = (taken.clock == Flag.UNKNOWN) & ~steady[batch.series]
+    odd = ~taken.listened
+    if not odd.any() and not by_arrival.any():
         return []
     with np.errstate(invalid="ignore"):
         extreme = odd & (batch.value >= cells.warning[batch.series])
-    ahead = unpack(judged.checks)[Check.CLOCK] == Flag.SUSPECT
-    doubted = (judged.flag == Flag.SUSPECT) | conflict
+    ahead = unpack(taken.checks)[Check.CLOCK] == Flag.SUSPECT
+    doubted = (taken.flag == Flag.SUSPECT) | conflict
     cases: Mapping[str, Bool] = {
-        "not_judged": judged.broken,
-        "rule_failed": judged.deaf,
-        "clock": ahead & ~judged.broken,
-        "suspect_extreme": extreme & doubted & ~judged.broken,
-        "late_extreme": extreme & ~doubted & (judged.flag <= Flag.UNKNOWN) & ~judged.deaf,
+        "not_judged": taken.broken,
+        "rule_failed": taken.deaf,
+        "clock": ahead & ~taken.broken,
+        "clock_steady": by_arrival,
+        "suspect_extreme": extreme & doubted & ~taken.broken,
+        "late_extreme": extreme & ~doubted & (taken.flag <= Flag.UNKNOWN) & ~taken.deaf,
     }
     found = []
     for code, rows in cases.items():
         marked = np.flatnonzero(rows)
         newest = dict(zip(batch.series[marked].tolist(), marked.tolist(), strict=True))
-        why = f" ({judged.errors[-1]})" if code in ("not_judged", "rule_failed") and judged.errors else ""
+        why = f" ({taken.errors[-1]})" if code in ("not_judged", "rule_failed") and taken.errors else ""
         for series, row in newest.items():
+            lag_us = int(batch.received_us[row] - batch.time_us[row])
             found.append(
                 Notice(
                     kind=cells.kind,
                     code=code,
                     subject=cells.registry.series[series].key,
-                    text=f"{TEXTS[code]}: {batch.value[row]:g}{why}",
+                    text=f"{TEXTS[code]}: {batch.value[row]:g} ({_doubt(lag_us, int(taken.flag[row]))}){why}",
                     at_us=int(batch.time_us[row]),
                 )
             )
     return found
+
+
+def _doubt(lag_us: int, flag: int) -> str:
+    """How late or early a reading came, and how far the checks believe it."""
+    thai, english = ("ช้า", "late") if lag_us >= 0 else ("ล้ำหน้า", "ahead")
+    lag = f"{thai} {duration(abs(lag_us))}"
+    return f"{lag} คุณภาพ {flag} · {duration_english(abs(lag_us))} {english}, flag {flag}"
+
+
+def corrections(changes: Sequence[Change]) -> Iterator[Notice]:
+    """Falls that came out by looking again, below what was announced: an officer decides, nothing is withdrawn."""
+    for event, story in changes:
+        refolded = event.type is EventType.JUDGED and event.note == REFOLDED
+        if refolded and event.to_level < min(event.from_level, story.public_level):
+            yield Notice(
+                kind=event.kind,
+                code="correction",
+                subject=story.id,
+                text=f"{TEXTS['correction']} ({story.public_level} → {event.to_level})",
+                at_us=event.recorded_us,
+            )

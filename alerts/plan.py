@@ -85,14 +85,16 @@ def _name(registry: Registry, area: str) -> str:
 
 
 def _reading(registry: Registry, used: Used) -> str:
-    """`ระดับน้ำสะพานบ้านโพนยาง 4.62 m (เกณฑ์ 4.50)` in the words and the unit of the quantity."""
+    """`ระดับน้ำสะพานบ้านโพนยาง 4.62 ม. (เกณฑ์ 4.50 ม.)` in the words and the unit of the quantity; a rate per hour."""
     station, _, name = used.series.partition("/")
     quantity, known = QUANTITIES.get(name.partition("@")[0]), registry.stations.get(station)
+    what, unit = (quantity.thai, text.UNITS.get(quantity.unit, quantity.unit)) if quantity else (name, "")
+    decimals = quantity.decimals if quantity else 2
     return text.reading(
-        what=quantity.thai if quantity else name,
+        what=f"{what}เพิ่มขึ้น" if used.per_h else what,
         where=known.name if known else station,
-        value=f"{used.value:.{quantity.decimals if quantity else 2}f}",
-        threshold=f"{used.threshold:.{quantity.decimals if quantity else 2}f}",
-        unit=text.UNITS.get(quantity.unit, quantity.unit) if quantity else "",
+        value=f"{used.value:.{decimals}f}",
+        threshold=f"{used.threshold:.{decimals}f}",
+        unit=f"{unit}/ชม." if used.per_h else unit,
         time_us=used.time_us,
     )

@@ -1,6 +1,5 @@
 """Who releases a public warning, how it is cleared, by which channels it leaves: for each hazard and level."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from alerts.episode import Kind
-from alerts.rules import LevelRule, Rule
+from alerts.rules import AbsenceRule, Rule, entries
 from alerts.text import ACTIONS
 from sensors.stations import ConfigError
 
@@ -40,10 +39,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     channels: tuple[str, ...]
     expires_s: int
     """How long the message may still be sent and believed, s."""
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    route: tuple[Route, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +81,17 @@ def load(path: Path, *, kind: Kind) -> Routes:
     ------
     ConfigError : unreadable, a level twice, or `auto` in the actual world
     """
-    try:
-        routes = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).route
-    except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; name its folder with TAKEAN_CONFIG"]) from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
-    mistakes = [f"{path}: {m}" for m in _mistakes(routes, kind)]
+    return build(entries(path, "route", Route), kind=kind, where=str(path))
+
+
+def build(routes: Sequence[Route], *, kind: Kind, where: str = "routes") -> Routes:
+    """Check routes against each other and the world they serve.
+
+    Raises
+    ------
+    ConfigError : all mistakes at once
+    """
+    mistakes = [f"{where}: {m}" for m in _mistakes(routes, kind)]
     if mistakes:
         raise ConfigError(mistakes)
     return Routes(by={(r.hazard, r.level): r for r in routes})
@@ -100,7 +99,7 @@ def load(path: Path, *, kind: Kind) -> Routes:
 
 def uncovered(routes: Routes, rules: Sequence[Rule]) -> list[str]:
     """Levels that a rule can reach and that nobody is told of, as mistakes of the configuration."""
-    reached = {(rule.hazard, rule.level): rule.id for rule in rules if isinstance(rule, LevelRule)}
+    reached = {(rule.hazard, rule.level): rule.id for rule in rules if not isinstance(rule, AbsenceRule)}
     return [
         f"rule {id} reaches {hazard} level {level}, for which routes.toml has no route"
         for (hazard, level), id in sorted(reached.items())

@@ -3,19 +3,20 @@
 import hashlib
 import os
 import zipfile
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from alerts.evidence import LadderState
-from alerts.judgement import JudgeState
-from alerts.rules import Ladders
+from alerts.columns import Rows
+from alerts.ladders import Ladders
+from alerts.track_state import TrackState
 from sensors.batch import Int64
 from sensors.stations import Registry
-from sensors.window import Window
 
-CODE = "2"
+CODE = "3"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 
@@ -24,7 +25,7 @@ class Snapshot:
     """Judgement after the reading with number `seq`."""
 
     seq: int
-    state: JudgeState
+    state: TrackState
     quiet_us: Int64
     """(series,) since when each has been silent while we listened."""
     listened_us: int
@@ -40,17 +41,15 @@ def fingerprint(registry: Registry, ladders: Ladders) -> str:
             value = getattr(columns, f.name)
             if isinstance(value, np.ndarray):
                 digest.update(value.tobytes())
+    digest.update("\n".join(ladders.hazard).encode())
     digest.update("\n".join(f"{r.id} {r.version}" for rung in ladders.rules for r in rung if r).encode())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]
 
 
 def save(path: Path, snapshot: Snapshot, mark: str) -> None:
     """Write to a temporary file, sync, rename: a kill leaves the old one or the new one."""
-    columns = {
-        f"{part}.{f.name}": getattr(getattr(snapshot.state, part), f.name)
-        for part, kind in (("window", Window), ("ladders", LadderState))
-        for f in fields(kind)
-    }
+    state = replace(snapshot.state, pending=())
+    columns = dict(_arrays("state", state)) | dict(_arrays("pending", snapshot.state.all_pending()))
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
         np.savez(
@@ -67,19 +66,45 @@ def save(path: Path, snapshot: Snapshot, mark: str) -> None:
     temporary.replace(path)
 
 
-def load(path: Path, mark: str) -> Snapshot | None:
-    """The newest snapshot, or None when there is none, it is damaged, or it was made by other rules or code."""
+def load(path: Path, mark: str, *, empty: TrackState) -> Snapshot | None:
+    """The newest snapshot, or None when there is none, it is damaged, or it was made by other rules or code.
+
+    Parameters
+    ----------
+    empty : the state before the first reading; it says what is to be found
+    """
     try:
         with np.load(path, allow_pickle=False) as held:
             if str(held["mark"]) != mark:
                 return None
-            window = Window(**{f.name: held[f"window.{f.name}"] for f in fields(Window)})
-            ladders = LadderState(**{f.name: held[f"ladders.{f.name}"] for f in fields(LadderState)})
+            pending = _filled(Rows.none(), "pending", held)
             return Snapshot(
                 seq=int(held["seq"]),
-                state=JudgeState(window=window, ladders=ladders),
+                state=replace(_filled(empty, "state", held), pending=(pending,) if len(pending) else ()),
                 quiet_us=held["quiet_us"],
                 listened_us=int(held["listened_us"]),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _arrays(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """All arrays below a value, by the path of fields that leads to each."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif is_dataclass(value):
+        for f in fields(value):
+            yield from _arrays(f"{name}.{f.name}", getattr(value, f.name))
+
+
+T = TypeVar("T")
+
+
+def _filled(like: T, name: str, held: Mapping[str, Any]) -> T:
+    """A value of the same shape with the arrays that were kept under its name."""
+    if isinstance(like, np.ndarray):
+        return held[name]  # type: ignore[no-any-return]
+    if is_dataclass(like) and not isinstance(like, type):
+        parts = {f.name: _filled(getattr(like, f.name), f"{name}.{f.name}", held) for f in fields(like)}
+        return replace(like, **parts)
+    return like

@@ -49,6 +49,16 @@ def duration(span_us: int) -> str:
     return " ".join(parts) or "ไม่ถึง 1 นาที"
 
 
+def duration_english(span_us: int) -> str:
+    """`2 h 55 min`; below a minute `under 1 min`."""
+    minutes = max(0, span_us) // 60_000_000
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{days} d"] if days else []
+    parts += [f"{hours} h"] if hours else []
+    parts += [f"{rest} min"] if rest and not days else []
+    return " ".join(parts) or "under 1 min"
+
+
 def compact_utc(time_us: int) -> str:
     """`20261122T073500Z`, with the fraction where there is one: for ids."""
     whole, rest = divmod(time_us, 1_000_000)

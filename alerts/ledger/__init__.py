@@ -10,6 +10,7 @@ from typing import Protocol
 
 from alerts.episode import AreaStatus, Episode, Event, FanOut, Kind, Notice
 from alerts.people import Address
+from alerts.settled import Settled
 
 SUPERSEDED = "superseded"
 """Reason of a delivery that ended because its episode has a newer version to send."""
@@ -35,6 +36,7 @@ class Record:
     fanouts: Sequence[FanOut] = ()
     statuses: Sequence[AreaStatus] = ()
     notices: Sequence[Notice] = ()
+    settled: Sequence[Settled] = ()
     judged_through: int | None = None
     """Arrival number up to which everything is judged; never moves back. None leaves it."""
 
@@ -50,6 +52,7 @@ class Record:
             *self.fanouts,
             *self.statuses,
             *self.notices,
+            *self.settled,
         ):
             if part.kind is not self.kind:
                 raise ValueError(f"a record of kind {self.kind} holds a {type(part).__name__} of kind {part.kind}")
@@ -135,6 +138,9 @@ class AlertReader(Protocol):
     def notices(self, kind: Kind, *, open_only: bool = True, limit: int = 200) -> list[Notice]:
         """Newest first."""
 
+    def settled(self, kind: Kind, *, from_us: int, to_us: int) -> list[Settled]:
+        """Final changes with from_us <= time < to_us by judged time, then in the order of their keys."""
+
     def deliveries(self, episode: str | None = None, *, limit: int = 500) -> list[Delivery]:
         """Newest first; all of the ledger when no episode is named."""
 
@@ -160,9 +166,9 @@ class AlertLedger(AlertReader, Protocol):
     def record(self, record: Record) -> None:
         """Write all of it or nothing.
 
-        A fan-out that is there already, and a status or notice that says nothing new, change nothing. A notice says
-        nothing new when an open one of the same (kind, code, subject) has its text and time; otherwise the open one
-        takes the new text and time and counts up by `count`. The ledger gives notices their id.
+        A fan-out or settled change that is there already, and a status or notice that says nothing new, change
+        nothing. A notice says nothing new when an open one of the same (kind, code, subject) has its text and time;
+        otherwise the open one takes the new text and time and counts up by `count`. The ledger gives notices their id.
 
         Raises
         ------

@@ -21,6 +21,7 @@ from alerts.ledger import (
 from alerts.ledger.rules import TAKEN_ON, check_limit, lapses_by, nobody_reached
 from alerts.ledger.turns import Waiting, in_turn
 from alerts.people import Address
+from alerts.settled import Settled
 
 State = DeliveryState
 
@@ -69,6 +70,7 @@ class MemoryLedger(AlertLedger):
         self._events: defaultdict[str, list[Event]] = defaultdict(list)
         self._statuses: dict[tuple[str, str, str], AreaStatus] = {}
         self._notices: list[Notice] = []
+        self._settled: dict[tuple[object, ...], Settled] = {}
         self._judged = dict.fromkeys(Kind, 0)
         self._addresses: dict[tuple[str, str], Address] = {}
         self._fanouts: dict[str, _FanOutState] = {}
@@ -92,6 +94,8 @@ class MemoryLedger(AlertLedger):
                 self._statuses[status.kind, status.area, status.hazard] = status
             for notice in record.notices:
                 self._add_notice(notice)
+            for change in record.settled:
+                self._settled.setdefault(_settled_key(change), change)
             through = record.judged_through or 0
             self._judged[record.kind] = max(self._judged[record.kind], through)
 
@@ -358,6 +362,12 @@ class MemoryLedger(AlertLedger):
             ]
         return sorted(chosen, key=lambda notice: (notice.at_us, notice.id), reverse=True)[:limit]
 
+    def settled(self, kind: Kind, *, from_us: int, to_us: int) -> list[Settled]:
+        """See the contract."""
+        with self._lock:
+            chosen = [one for one in self._settled.values() if one.kind is kind and from_us <= one.time_us < to_us]
+        return sorted(chosen, key=_settled_key)
+
     def deliveries(self, episode: str | None = None, *, limit: int = 500) -> list[Delivery]:
         """See the contract."""
         with self._lock:
@@ -398,3 +408,7 @@ class MemoryLedger(AlertLedger):
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _settled_key(change: Settled) -> tuple[int, str, str, str, str, bool]:
+    return (change.time_us, change.kind, change.rules, change.series, change.hazard, change.rise)

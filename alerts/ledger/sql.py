@@ -24,6 +24,7 @@ from alerts.ledger.sql_record import write_record
 from alerts.ledger.sql_rows import columns
 from alerts.ledger.tables import ADDRESS, NOTICE, PREVIEW
 from alerts.people import Address
+from alerts.settled import Settled
 
 _PUT_PREVIEW = insert_into(PREVIEW).on_conflict_do_nothing()
 
@@ -128,6 +129,11 @@ class SqlLedger(AlertLedger):
         """See the contract."""
         with self._database.read() as connection:
             return sql_read.notices(connection, kind, open_only=open_only, limit=limit)
+
+    def settled(self, kind: Kind, *, from_us: int, to_us: int) -> list[Settled]:
+        """See the contract."""
+        with self._database.read() as connection:
+            return sql_read.settled(connection, kind, from_us=from_us, to_us=to_us)
 
     def deliveries(self, episode: str | None = None, *, limit: int = 500) -> list[Delivery]:
         """See the contract."""

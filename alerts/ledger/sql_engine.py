@@ -6,15 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -146,29 +141,35 @@ def _configure(connection: DBAPIConnection, _record: Any) -> None:
 
 def _upgrade(database: Database, path: Path) -> None:
     """Bring the schema to the newest revision, in one transaction: whoever comes second finds it done."""
-    head, known = _revisions()
-    with database.write() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-        if revision == head:
+    with database.read() as connection:
+        if _revision(connection) == revisions()[-1]:
             return
-        if revision is not None and revision not in known:
+    # Loaded only now, for a process that is killed must be back at once; and before the lock that all others wait for.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    with database.write() as connection:
+        revision = _revision(connection)
+        if revision == revisions()[-1]:
+            return
+        if revision is not None and revision not in revisions():
             raise LedgerTooNew(
-                f"{path} was written by a newer Takean (schema {revision}); this one knows up to {head}: "
+                f"{path} was written by a newer Takean (schema {revision}); this one knows up to {revisions()[-1]}: "
                 "install the newer program, or restore the backup made before the upgrade"
             )
-        config = _config()
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-@cache
-def _revisions() -> tuple[str | None, frozenset[str]]:
-    """The newest revision and all that this program knows; read from the step modules once."""
-    script = ScriptDirectory.from_config(_config())
-    return script.get_current_head(), frozenset(step.revision for step in script.walk_revisions())
+def revisions() -> list[str]:
+    """All that this program knows, oldest first: step 0001 stands in `v0001_*.py`, each follows the one before."""
+    return sorted(path.stem[1:].partition("_")[0] for path in (MIGRATIONS / "versions").glob("v*.py"))
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+def _revision(connection: Connection) -> str | None:
+    """Of the schema that is there; None for an empty file."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

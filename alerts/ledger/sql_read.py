@@ -14,9 +14,11 @@ from alerts.ledger.sql_rows import (
     to_event,
     to_notice,
     to_preview,
+    to_settled,
     to_status,
 )
-from alerts.ledger.tables import ATTEMPT, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, STATUS
+from alerts.ledger.tables import ATTEMPT, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, SETTLED, STATUS
+from alerts.settled import Settled
 
 
 def episodes(connection: Connection, kind: Kind, *, open_only: bool, limit: int) -> list[Episode]:
@@ -53,6 +55,14 @@ def notices(connection: Connection, kind: Kind, *, open_only: bool, limit: int) 
         seen = seen.where(NOTICE.c.acknowledged_us.is_(None))
     newest = seen.order_by(NOTICE.c.at_us.desc(), NOTICE.c.id.desc()).limit(limit)
     return [to_notice(row) for row in connection.execute(newest).mappings()]
+
+
+def settled(connection: Connection, kind: Kind, *, from_us: int, to_us: int) -> list[Settled]:
+    """See `AlertReader.settled`."""
+    own = SETTLED.c
+    final = select(SETTLED).where(own.kind == kind, own.time_us >= from_us, own.time_us < to_us)
+    ordered = final.order_by(own.time_us, own.rules, own.series, own.hazard, own.rise)
+    return [to_settled(row) for row in connection.execute(ordered).mappings()]
 
 
 def deliveries(connection: Connection, episode: str | None, *, limit: int) -> list[Delivery]:

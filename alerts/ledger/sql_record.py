@@ -6,7 +6,7 @@ from alerts.episode import Episode, Event, FanOut, Notice
 from alerts.ledger import Record, VersionConflict
 from alerts.ledger.sql_engine import insert_into
 from alerts.ledger.sql_rows import columns, event_columns
-from alerts.ledger.tables import EPISODE, EVENT, FANOUT, JUDGED, NOTICE, STATUS
+from alerts.ledger.tables import EPISODE, EVENT, FANOUT, JUDGED, NOTICE, SETTLED, STATUS
 
 # Built once: these run with every batch of readings, and building costs more than running them.
 _MOVE_CURSOR = (
@@ -42,6 +42,8 @@ _WRITE_STATUS = _NEW_STATUS.on_conflict_do_update(
     where=or_(*(STATUS.c[name] != _NEW_STATUS.excluded[name] for name in _SAID)),
 )
 
+_WRITE_SETTLED = insert_into(SETTLED).on_conflict_do_nothing()
+
 
 def write_record(connection: Connection, record: Record) -> None:
     """All parts of a record, in the order in which they refer to each other."""
@@ -53,6 +55,8 @@ def write_record(connection: Connection, record: Record) -> None:
         connection.execute(_WRITE_STATUS, columns(status))
     for notice in record.notices:
         write_notice(connection, notice)
+    if record.settled:
+        connection.execute(_WRITE_SETTLED, [columns(change) for change in record.settled])
     if record.judged_through is not None:
         connection.execute(_MOVE_CURSOR, {"world": record.kind, "seq": record.judged_through})
 

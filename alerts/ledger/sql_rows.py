@@ -7,6 +7,7 @@ from sqlalchemy import RowMapping
 
 from alerts.episode import AreaStatus, Episode, Event, EventType, Kind, Notice, Used
 from alerts.ledger import Attempt, Delivery, DeliveryState, PreviewMessage
+from alerts.settled import Settled
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,6 +42,11 @@ def to_status(row: RowMapping) -> AreaStatus:
 def to_notice(row: RowMapping) -> Notice:
     """Undo `columns`."""
     return Notice(**{**row, "kind": Kind(row["kind"])})
+
+
+def to_settled(row: RowMapping) -> Settled:
+    """Undo `columns`."""
+    return Settled(**{**row, "kind": Kind(row["kind"])})
 
 
 def to_attempt(row: RowMapping) -> Attempt:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -239,6 +240,24 @@ OPEN_NOTICE = Index(
     postgresql_where=NOTICE.c.acknowledged_us.is_(None),
 )
 Index(None, NOTICE.c.kind, NOTICE.c.at_us)
+
+SETTLED = Table(
+    "settled",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("rules", Text, primary_key=True),
+    Column("series", Text, primary_key=True),
+    Column("hazard", Text, primary_key=True),
+    Column("rise", Boolean, primary_key=True),
+    Column("time_us", BigInteger, primary_key=True, autoincrement=False),
+    _one_of("kind", Kind),
+    *_level("from_level"),
+    *_level("to_level"),
+    Column("value", Float, nullable=False),
+    Column("flag", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+Index(None, SETTLED.c.kind, SETTLED.c.time_us)
 
 JUDGED = Table(
     "judged",

@@ -6,10 +6,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.evidence import NOT_HELD, LadderState, known, weigh
-from alerts.rules import Ladders
-from sensors.batch import ReadingBatch
+from alerts import evidence
+from alerts.evidence import NOT_HELD, LadderState, LevelChanges, known
+from alerts.ladders import Ladders
+from alerts.rules import compile_rules
+from sensors.batch import Bool, ReadingBatch
+from tests.alerts.rises import rise_rule
 from tests.builders import MINUTE_US, T0_US, batch, cut, level_rule, registry, rule_set, station, thorough
+
+
+def weigh(
+    readings: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders
+) -> tuple[LadderState, LevelChanges]:
+    """Of ladders that listen to the value."""
+    return evidence.weigh(readings, listened, np.full(len(readings), np.nan), state, ladders)
+
 
 REG = registry(station("A"), station("B"))
 LADDERS = rule_set(REG).ladders
@@ -170,3 +181,42 @@ def test_levels_do_not_depend_on_how_the_stream_is_cut(
     assert found == list(zip(changes.row.tolist(), changes.ladder.tolist(), changes.to_level.tolist(), strict=True))
     for name in ("last_us", "active", "above_us", "below_us"):
         np.testing.assert_array_equal(getattr(state, name), getattr(whole, name))
+
+
+RISING = compile_rules([rise_rule(1, 0.6, up_for_s=120.0), rise_rule(2, 3.0), level_rule(1, 9.0)], REG).ladders
+
+
+def by_rise(rise_per_h: Sequence[float]) -> list[tuple[int, int, int]]:
+    """(minute, from, to) of each change of the ladder that listens to the slope."""
+    readings = batch([1.0] * len(rise_per_h))
+    all_rows = np.ones(len(readings), dtype=bool)
+    _, changes = evidence.weigh(readings, all_rows, np.array(rise_per_h), LadderState.empty(len(RISING)), RISING)
+    assert RISING.rise[changes.ladder].all()
+    minutes = (readings.time_us[changes.row] - T0_US) // MINUTE_US
+    return list(zip(minutes.tolist(), changes.from_level.tolist(), changes.to_level.tolist(), strict=True))
+
+
+def test_a_rise_has_its_own_threshold_and_dwell_in_each_direction() -> None:
+    assert by_rise([0.6, 0.6, 0.6, 0.5, 0.3, *[0.2] * 6]) == [(2, 0, 1), (10, 1, 0)]
+    assert by_rise([0.6, 0.6, 0.2, 0.6, 0.6]) == []
+    assert by_rise([0.6, 0.6, 0.6, *[0.3] * 20]) == [(2, 0, 1)]
+
+
+def test_a_rise_may_skip_levels_up_and_comes_down_one_at_a_time() -> None:
+    assert by_rise([3.5, *[0.0] * 12]) == [(0, 0, 2), (6, 2, 1), (11, 1, 0)]
+
+
+def test_where_no_slope_is_known_a_rise_is_neither_raised_nor_left() -> None:
+    nan = float("nan")
+    assert by_rise([nan] * 5) == []
+    assert by_rise([0.6, 0.6, 0.6, *[nan] * 20]) == [(2, 0, 1)]
+    assert by_rise([0.6, nan, 0.6, nan, nan, nan, nan, 0.6, 0.6, 0.6, 0.6]) == [(2, 0, 1)]
+
+
+def test_a_ladder_by_level_does_not_hear_the_slope_nor_the_other_way_round() -> None:
+    readings = batch([9.5, 9.5, 9.5])
+    state, changes = evidence.weigh(
+        readings, np.ones(3, dtype=bool), np.zeros(3), LadderState.empty(len(RISING)), RISING
+    )
+    assert RISING.rise[changes.ladder].tolist() == [False]
+    assert state.level()[RISING.rise].max() == 0

@@ -1,8 +1,6 @@
 """The judge: everything stored is judged once, whatever fails between, and the story is the same."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,119 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.cells import Cells
-from alerts.desk import Desk
-from alerts.episode import Episode, Event, EventType, Kind
+from alerts.episode import Episode, EventType, Kind
 from alerts.evidence import LadderState, LevelChanges
 from alerts.evidence import weigh as weigh_levels
-from alerts.judge import Judge, StaleJournal
-from alerts.judgement import assess
-from alerts.ledger import AlertLedger, Record
+from alerts.judge import StaleJournal
+from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
 from alerts.lifecycle import Refusal
 from alerts.people import Actor, Role
-from alerts.plan import plan
-from alerts.route import Clear, Release, Route, Routes
 from alerts.rules import Ladders
-from sensors.batch import Bool, ReadingBatch
+from sensors.batch import Bool, Float64, ReadingBatch
 from sensors.checks import Flagged
 from sensors.checks import flag as flag_batch
-from sensors.stations import Limits, Registry, Sensor
-from sensors.store import SeriesStore
+from sensors.flags import Flags
+from sensors.stations import Limits, Sensor
 from sensors.store.duck import DuckStore
-from sensors.store.memory import MemoryStore
 from sensors.window import Window
-from tests.builders import MINUTE_US, T0_US, batch, cut, registry, rule_set, station, thorough
+from tests.alerts.judge_world import MANUAL, ONE, REG, TWO, World, drained
+from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station, thorough
 
-REG = registry(station("A"), station("B", areas=("other",)))
-MANUAL = Routes(
-    by={
-        ("flood", level): Route(
-            hazard="flood",
-            level=level,
-            release=Release.ONE if level == 1 else Release.TWO,
-            clear=Clear.PERSON,
-            channels=("preview",),
-            expires_s=3600,
-        )
-        for level in (1, 2, 3)
-    }
-)
 FLOOD = [1.0, 2.5, 2.5, 3.5, 3.5, 4.5, 4.5] + [0.5] * 20
-ONE = Actor(account="officer-1", role=Role.OFFICER)
-TWO = Actor(account="officer-2", role=Role.OFFICER)
-
-
-@dataclass
-class World:
-    """A judge with its surroundings; the clock stands at the newest arrival unless moved."""
-
-    held: SeriesStore | None = None
-    ledger: AlertLedger = field(default_factory=MemoryLedger)
-    routes: Routes = MANUAL
-    snapshot_path: Path | None = None
-    check: Callable[[ReadingBatch, Bool, Window, Limits], Flagged] = flag_batch
-    weigh: Callable[..., tuple[LadderState, LevelChanges]] = weigh_levels
-    now_us: int = T0_US
-    real_us: int = 0
-    registry: Registry = REG
-
-    def __post_init__(self) -> None:
-        self.store = self.held or MemoryStore(self.registry.keys())
-        self.rules = rule_set(self.registry)
-        self.judge = self.started()
-
-    def started(self) -> Judge:
-        made = Judge(
-            cells=Cells.of(Kind.EXERCISE, self.registry, self.rules, self.routes),
-            plan=partial(plan, registry=self.registry, routes=self.routes),
-            store=self.store,
-            ledger=self.ledger,
-            snapshot_path=self.snapshot_path,
-            now_us=lambda: self.now_us,
-            real_us=lambda: self.real_us,
-            assess=partial(assess, check=self.check, weigh=self.weigh),
-        )
-        made.start()
-        return made
-
-    def restart(self) -> None:
-        self.judge = self.started()
-
-    def take(self, readings: ReadingBatch) -> None:
-        if len(readings):
-            self.now_us = max(self.now_us, int(readings.received_us.max()))
-        self.judge.take(readings)
-
-    def tick(self, minutes: float = 0) -> None:
-        self.now_us += round(minutes * MINUTE_US)
-        self.judge.tick()
-
-    def desk(self) -> Desk:
-        return Desk(
-            ledger=self.ledger,
-            kind=Kind.EXERCISE,
-            plan=partial(plan, registry=self.registry, routes=self.routes),
-            routes=self.routes,
-            now_us=lambda: self.now_us,
-        )
-
-    def story(self, hazard: str = "flood") -> Episode:
-        return next(e for e in self.ledger.episodes(Kind.EXERCISE) if e.hazard == hazard)
-
-    def events(self) -> list[Event]:
-        return [e for ep in reversed(self.ledger.episodes(Kind.EXERCISE)) for e in self.ledger.events(ep.id)]
-
-    def floods(self) -> dict[str, int]:
-        """Judged level of each open flood."""
-        stories = self.ledger.episodes(Kind.EXERCISE, open_only=True)
-        return {e.area: e.judged_level for e in stories if e.hazard == "flood"}
-
-    def history(self) -> list[tuple[object, ...]]:
-        """What must not depend on cutting, restarts or failures."""
-        judged = [e for e in self.events() if e.type is EventType.JUDGED and e.hazard == "flood"]
-        told = [(e.area, e.hazard, e.from_level, e.to_level, e.event_us, e.used) for e in judged]
-        return sorted(told, key=lambda t: (str(t[0]), str(t[4])))
 
 
 def test_a_flood_is_told_once_up_and_down() -> None:
@@ -367,7 +272,7 @@ def test_old_readings_clear_nothing_that_people_were_told() -> None:
     for reading in cut(batch([4.5, 4.5, 4.5]), [1, 2]):
         world.take(reading)
     assert world.story().public_level == 3
-    world.take(batch([0.5] * 30, start_us=T0_US + 3 * MINUTE_US, delay_us=23 * 60 * MINUTE_US))
+    world.take(drained(batch([0.5] * 30, start_us=T0_US + 3 * MINUTE_US), T0_US + 23 * 60 * MINUTE_US))
     world.tick()
     assert (world.story().judged_level, world.story().public_level) == (0, 3)
     for reading in cut(batch([0.5] * 3, start_us=T0_US + 24 * 60 * MINUTE_US), [1, 2]):
@@ -477,7 +382,7 @@ def test_a_flood_that_rises_faster_than_its_station_should_is_still_judged() -> 
 def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> None:
     world = World()
     world.take(batch([1.0, 39.0, 1.0]))
-    world.take(batch([3.9], start_us=T0_US - MINUTE_US))
+    world.take(batch([3.9], start_us=T0_US - 30 * MINUTE_US, delay_us=32 * MINUTE_US))
     found = {(n.code, n.subject) for n in world.ledger.notices(Kind.EXERCISE)}
     assert found == {("suspect_extreme", "A/stage_m"), ("late_extreme", "A/stage_m")}
     assert world.ledger.episodes(Kind.EXERCISE) == []
@@ -486,10 +391,10 @@ def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> Non
 POISON = 1.2345
 
 
-def poisoned(readings: ReadingBatch, conflict: Bool, window: Window, limits: Limits) -> Flagged:
+def poisoned(readings: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limits: Limits) -> Flagged:
     if (readings.value == POISON).any():
         raise RuntimeError("a check that breaks on one value")
-    return flag_batch(readings, conflict, window, limits)
+    return flag_batch(readings, conflict, clock, window, limits)
 
 
 def test_a_poison_row_is_stored_shown_and_stops_nothing() -> None:
@@ -501,11 +406,11 @@ def test_a_poison_row_is_stored_shown_and_stops_nothing() -> None:
 
 
 def deaf_to_b(
-    readings: ReadingBatch, listened: Bool, state: LadderState, ladders: Ladders
+    readings: ReadingBatch, listened: Bool, rise_per_h: Float64, state: LadderState, ladders: Ladders
 ) -> tuple[LadderState, LevelChanges]:
     if (listened & (readings.series == 1)).any():
         raise RuntimeError("a rule that breaks on one series")
-    return weigh_levels(readings, listened, state, ladders)
+    return weigh_levels(readings, listened, rise_per_h, state, ladders)
 
 
 def test_a_rule_that_raises_is_unknown_for_its_series_and_stops_nothing() -> None:

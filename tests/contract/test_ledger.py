@@ -20,6 +20,7 @@ from alerts.ledger import (
 )
 from alerts.ledger.memory import MemoryLedger
 from alerts.ledger.rules import NOBODY_REACHED
+from alerts.settled import Settled
 from tests.alerts.ledger.builders import (
     FOREVER_US,
     HOUR_US,
@@ -762,3 +763,59 @@ def test_every_kind_of_change_is_counted_and_reading_is_not(ledger: AlertLedger)
     assert ledger.expire(now_us=FOREVER_US, limit=5) == 0
     ledger.preview_put(key="a", kind=EXERCISE, target="t", text="x", level=0, now_us=1)
     assert not has_changed()
+
+
+# The settled track
+
+
+def final(minute: int = 0, **changes: object) -> Settled:
+    values: dict[str, object] = {
+        "kind": EXERCISE,
+        "rules": "a1",
+        "series": "WL-01/stage_m",
+        "hazard": "flood",
+        "rise": False,
+        "time_us": T0_US + minute * 60_000_000,
+        "from_level": 0,
+        "to_level": 2,
+        "value": 3.25,
+        "flag": 1,
+        "seq": 7,
+    }
+    return Settled(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_settled_changes_read_back_by_time_and_once(ledger: AlertLedger) -> None:
+    rows = [final(2, seq=9), final(0), final(1, rise=True), final(1)]
+    ledger.record(Record(kind=EXERCISE, settled=rows))
+    ledger.record(Record(kind=EXERCISE, settled=[final(0), final(3)]))
+    everything = ledger.settled(EXERCISE, from_us=0, to_us=FOREVER_US)
+    assert everything == [final(0), final(1), final(1, rise=True), final(2, seq=9), final(3)]
+    assert ledger.settled(EXERCISE, from_us=final(1).time_us, to_us=final(2).time_us) == everything[1:3]
+
+
+def test_settled_changes_of_other_rules_and_worlds_stand_beside_each_other(ledger: AlertLedger) -> None:
+    ledger.record(Record(kind=EXERCISE, settled=[final(), final(rules="b2", to_level=1)]))
+    ledger.record(Record(kind=Kind.ACTUAL, settled=[final(kind=Kind.ACTUAL)]))
+    assert ledger.settled(EXERCISE, from_us=0, to_us=FOREVER_US) == [final(), final(rules="b2", to_level=1)]
+    assert ledger.settled(Kind.ACTUAL, from_us=0, to_us=FOREVER_US) == [final(kind=Kind.ACTUAL)]
+    with pytest.raises(ValueError, match="holds a Settled of kind actual"):
+        Record(kind=EXERCISE, settled=[final(kind=Kind.ACTUAL)])
+
+
+def test_a_record_that_conflicts_settles_nothing(ledger: AlertLedger) -> None:
+    opening = change()
+    ledger.record(Record(kind=EXERCISE, changes=[opening]))
+    with pytest.raises(VersionConflict):
+        ledger.record(Record(kind=EXERCISE, changes=[opening], settled=[final()]))
+    assert ledger.settled(EXERCISE, from_us=0, to_us=FOREVER_US) == []
+
+
+def test_a_story_of_the_past_stands_beside_the_open_one(ledger: AlertLedger) -> None:
+    ledger.record(Record(kind=EXERCISE, changes=[change()]))
+    past, over = change(id="flood.33160801.past", type=EventType.RETROSPECTIVE, to=3, used=USED)
+    ledger.record(Record(kind=EXERCISE, changes=[(past, over)]))
+    assert (over.judged_level, over.peak_level, over.unacknowledged) == (0, 3, False)
+    assert ledger.episode(over.id) == over
+    assert ledger.events(over.id) == [past]
+    assert [e.id for e in ledger.episodes(EXERCISE, open_only=True)] == [change()[1].id]

@@ -12,23 +12,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensors.batch import ReadingBatch
-from sensors.flags import Flag
-from sensors.store import Journal, SeriesStore, State
+from sensors.batch import Float64, Int64, ReadingBatch
+from sensors.flags import Flag, Flags
+from sensors.store import DAY_US, History, Journal, SeriesStore, State
+from sensors.store.archive import Archive
+from sensors.store.days import DayReader
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
+from sensors.store.split import SplitReader
+from takean.local_client import NOBODY, LocalOwner
+from takean.local_server import LocalServer
 from tests.builders import MINUTE_US, T0_US, batch
 
 KEYS = ["A/stage_m", "A/rain_mm", "B/stage_m"]
 
 
-@pytest.fixture(params=["memory", "duck", "duck reopened"])
+@pytest.fixture(params=["memory", "duck", "duck reopened", "asked from afar", "asked from afar, days closed"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStore]:
     path = tmp_path / "journal.duckdb"
     makers: dict[str, Callable[[], SeriesStore]] = {
         "memory": lambda: MemoryStore(KEYS),
         "duck": lambda: DuckStore(path, KEYS),
         "duck reopened": lambda: Reopening(path, KEYS),
+        "asked from afar": lambda: FromAfar(path, now_us=T0_US),
+        "asked from afar, days closed": lambda: FromAfar(path, now_us=T0_US + 3 * DAY_US),
     }
     made = makers[request.param]()
     yield made
@@ -46,6 +53,40 @@ class Reopening(DuckStore):
         super().close()
         super().__init__(self._path, KEYS)
         return super().recognise(batch)
+
+
+class FromAfar:
+    """A store whose questions are answered as those of another process are: over its socket, and from the files of
+    closed days, which are brought up to date before each one.
+    """
+
+    def __init__(self, path: Path, *, now_us: int) -> None:
+        self._store = DuckStore(path, KEYS)
+        self.recognise, self.append = self._store.recognise, self._store.append
+        self.scan, self.last_seq = self._store.scan, self._store.last_seq
+        folder, address = path.parent / "days", path.parent / "worker.socket"
+        self.archive = Archive(self._store, folder, now_us=lambda: now_us)
+        self._server = LocalServer(address, store=self._store, status=lambda: NOBODY, sealed=self.archive.sealed)
+        self._server.start()
+        self._owner = LocalOwner(address)
+        self._reader = SplitReader(self._owner, DayReader(folder))
+
+    def history(self, key: str, *, from_us: int, to_us: int, limit: int) -> History:
+        self.archive.write_due()
+        return self._reader.history(key, from_us=from_us, to_us=to_us, limit=limit)
+
+    def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
+        return self._reader.latest(keys)
+
+    def totals(self, keys: list[str], *, from_us: int, to_us: int) -> tuple[Float64, Int64]:
+        self.archive.write_due()
+        return self._reader.totals(keys, from_us=from_us, to_us=to_us)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._owner.close()
+        self._server.stop()
+        self._store.close()
 
 
 class Put(NamedTuple):
@@ -153,6 +194,20 @@ def test_latest_says_missing_for_what_was_never_heard(store: SeriesStore) -> Non
     assert value[0] == 2.0
     assert np.isnan(value[1:]).all()
     assert flag.tolist() == [Flag.GOOD, Flag.MISSING, Flag.MISSING]
+
+
+def test_history_crosses_days_and_takes_in_what_came_late(store: SeriesStore) -> None:
+    day = DAY_US // 4
+    put(store, batch(list(np.arange(12.0)), step_us=day))
+    assert len(store.history("A/stage_m", from_us=0, to_us=T0_US + 20 * day, limit=100).time_us) == 12
+    put(store, batch([20.0, 21.0], times_us=[T0_US + day + 1, T0_US + 9 * day + 1]))
+    shown = store.history("A/stage_m", from_us=T0_US + day, to_us=T0_US + 10 * day, limit=100)
+    assert shown.value.tolist() == [1.0, 20.0, *np.arange(2.0, 10.0).tolist(), 21.0]
+    assert shown.flag.tolist() == [Flag.GOOD] * 11
+    few = store.history("A/stage_m", from_us=0, to_us=T0_US + 10 * day, limit=4)
+    assert few.value.tolist() == [7.0, 8.0, 9.0, 21.0]
+    total, count = store.totals(["A/stage_m"], from_us=T0_US, to_us=T0_US + 3 * day)
+    assert (total.tolist(), count.tolist()) == ([26.0], [4])
 
 
 def test_totals_count_usable_values_once(store: SeriesStore) -> None:

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from alerts.episode import Kind
 from alerts.ledger import Record
 from alerts.ledger.sql import open_ledger
-from alerts.ledger.sql_engine import LedgerTooNew
+from alerts.ledger.sql_engine import MIGRATIONS, LedgerTooNew, revisions
 from alerts.ledger.tables import METADATA
 from tests.alerts.ledger.builders import new_ledger, people, tell
 
@@ -209,3 +211,10 @@ def test_processes_that_open_a_new_ledger_at_once_all_succeed(tmp_path: Path) ->
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [("", 0)] * 2
+
+
+def test_the_names_of_the_steps_say_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    steps = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert [step.revision for step in reversed(steps)] == revisions()
