@@ -251,7 +251,7 @@ class Cells:
             threshold=float(ladders.enter[rule.level - 1, ladder] if rising else ladders.leave[step - 1, ladder]),
             truth=rising,
             # A fall that a reading brought about by coming or going has no slope of its own to show.
-            per_h=bool(ladders.rise[ladder]) and told.flag[at] <= Flag.UNKNOWN,
+            per_h=bool(ladders.rise[ladder] and told.flag[at] <= Flag.UNKNOWN),
         )
 
 

@@ -86,6 +86,8 @@ class Judge:
     _recorder: Recorder = field(init=False)
     _alarms: Alarms = field(init=False)
     _saved_us: int = field(init=False, default=0)
+    _begun: bool = field(init=False, default=False)
+    """Whether the stories were brought to what the present rules say."""
 
     # ---- start and stop
 
@@ -116,11 +118,15 @@ class Judge:
             never = np.full(len(registry.series), NEVER, dtype=np.int64)
             held = Snapshot(seq=0, state=empty, quiet_us=never, listened_us=0)
         self._state, self.judged_seq, self._silence = held.state, held.seq, Silence.of(held.quiet_us)
-        self._catch_up()
+        try:
+            self._go_on()
+        except Exception:  # a box that cannot judge still keeps what it is sent, and says so
+            log.exception("judging cannot begin; readings are stored until it can. Look at the ledger and its disk")
+            self.failing_since_us = self.real_us()
+            self._stored = self._unrecorded()
         self._silence.restart(listened_us=held.listened_us, now_us=now_us)
-        live, pen = self._state.live.ladders, self._recorder
-        pen.write(lambda: list(self.cells.reconciled(live, self._lost, stories=pen.stories, now_us=now_us)))
-        self.tick()
+        if self._begun:
+            self.tick()
 
     def stop(self) -> None:
         """Write the last snapshot."""
@@ -136,8 +142,8 @@ class Judge:
         Exception : not safe yet; offering the same batch again is harmless. A ledger that stays away longer than its
             patience makes storage alone suffice (`healthy` is then False).
         """
-        if self.judged_seq < self.store.last_seq():
-            self._guarded(self._catch_up)
+        if self._is_behind:
+            self._guarded(self._go_on)
         state = self.store.recognise(batch)
         new = state != State.REPEAT
         fresh, conflict = batch[new], state[new] == State.CONFLICT
@@ -150,10 +156,14 @@ class Judge:
         self.counts.stored += int((~conflict).sum())
         self.counts.conflict += int(conflict.sum())
         self.counts.repeat += len(batch) - len(fresh)
-        if self.judged_seq + len(fresh) == self.store.last_seq():
+        if self._begun and self.judged_seq + len(fresh) == self.store.last_seq():
             self._guarded(lambda: self._record(fresh, conflict, taken, seq))
         else:
-            self._guarded(self._catch_up)
+            self._guarded(self._go_on)
+
+    @property
+    def _is_behind(self) -> bool:
+        return not self._begun or self.judged_seq < self.store.last_seq()
 
     @property
     def healthy(self) -> bool:
@@ -198,6 +208,22 @@ class Judge:
         self._state, self.judged_seq = taken.state, through
         self._lost = self._lost.still(taken.state.live.ladders)
 
+    def _go_on(self) -> None:
+        """Judge what was stored and not judged; the first time, bring the stories to what the present rules say."""
+        self._catch_up()
+        if not self._begun:
+            live, pen, now_us = self._state.live.ladders, self._recorder, self.now_us()
+            pen.write(lambda: list(self.cells.reconciled(live, self._lost, stories=pen.stories, now_us=now_us)))
+            self._begun = True
+
+    def _unrecorded(self) -> TrackState:
+        """The state after everything stored, without telling the ledger."""
+        state = self._state
+        for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
+            self._silence.hear(chunk.batch, anew=False)
+            state, _ = self._tracks.settle(self._tracks.take(chunk.batch, chunk.conflict, chunk.seq, state).state)
+        return state
+
     def _catch_up(self) -> None:
         """Judge what was stored and not judged: after a start, or after the ledger was away.
 
@@ -236,9 +262,9 @@ class Judge:
         deaf : nothing could be heard (a broker is away): the clock of absence stands still
         """
         self._silence.tick(self.now_us(), deaf=deaf)
-        if self.judged_seq < self.store.last_seq():
-            self._guarded(self._catch_up)
-        if self.judged_seq == self.store.last_seq():  # else a turn with nothing to write would look like health
+        if self._is_behind:
+            self._guarded(self._go_on)
+        if not self._is_behind:  # else a turn with nothing to write would look like health
             self._guarded(self._pass_time)
         else:  # found again, and told, from where the record ends
             self._stored, _ = self._tracks.settle(self._stored)

@@ -480,6 +480,22 @@ def test_a_box_that_does_not_judge_says_so_until_it_does() -> None:
     assert said == [False, False, False]
 
 
+def test_a_box_that_starts_without_its_ledger_keeps_readings_and_judges_them_when_it_is_back() -> None:
+    ledger = Failing()
+    world = World(ledger=ledger)
+    ledger.before = set(range(ledger.calls + 1, ledger.calls + 1000))
+    with pytest.raises(OSError, match="disk full"):
+        world.take(batch([3.5, 3.5]))
+    world.restart()
+    world.real_us += 3_000_000
+    world.take(batch([3.5], start_us=T0_US + 2 * MINUTE_US))
+    assert (world.judge.healthy, world.store.last_seq(), world.events()) == (False, 3, [])
+    ledger.before = set()
+    world.tick()
+    assert world.judge.healthy
+    assert world.story().judged_level == 2
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_record_whose_answer_was_lost_is_not_told_twice(killed: bool) -> None:
     ledger = Failing()

@@ -254,6 +254,16 @@ def test_the_settled_track_is_on_the_ledger_once(kind: str, tmp_path: Path) -> N
     ledger.close()
 
 
+def test_a_rise_stands_on_the_record_with_its_slope(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "ledger.sqlite")
+    world = World(registry=REG, own_rules=(rise_rule(1, 1.5),), ledger=ledger)
+    world.take(batch([1.0 + 0.05 * minute for minute in range(12)]))
+    (used,) = world.events()[0].used
+    assert (used.per_h, used.rule) == (True, "flood.rise.1")
+    assert used.value == pytest.approx(3.0)
+    ledger.close()
+
+
 def test_no_data_clears_nothing_and_raises_nothing() -> None:
     world = World(own_rules=RULES)
     world.take(batch([3.5] * 10))
