@@ -89,6 +89,15 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerStatus:
+    """The way in through a broker."""
+
+    connected: bool
+    drops: int
+    """Messages that the broker says it threw away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """What the worker last said of itself."""
 
@@ -104,6 +113,12 @@ class WorkerStatus:
     readings: Mapping[str, int] = field(default_factory=dict)
     """How many, by state: stored, repeat, conflict."""
     quarantined: int = 0
+    unrecorded: int = 0
+    """Refusals of which nothing was kept: their device sent too many, or the quarantine could not be written."""
+    forgotten: int = 0
+    """Refusals whose record made way for newer ones."""
+    broker: BrokerStatus | None = None
+    """None where there is no such way in."""
     latency: Latency | None = None
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     """Processor seconds by process."""

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from api import templates
 from api.security import protect
 from api.web import Refused, Web
+from sensors.store import TooSlow
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ def install(app: FastAPI, web: Web) -> None:
         assert isinstance(error, RequestValidationError)
         return _answer(web, request, 422, "invalid", validation_words(error.errors()))
 
+    async def too_slow(request: Request, error: Exception) -> Response:
+        return _answer(web, request, 503, "too_slow", f"{words(503)} · {error}")
+
     async def broken(request: Request, error: Exception) -> Response:
         # Starlette logs the traceback after this answer; what failed reading must not be asked again for a page.
         log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
@@ -68,6 +72,7 @@ def install(app: FastAPI, web: Web) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(TooSlow, too_slow)
     app.add_exception_handler(Exception, broken)
 
 

@@ -18,6 +18,12 @@ def _families(status: WorkerStatus, deliveries: Mapping[tuple[str, DeliveryState
     readings = dict.fromkeys(("stored", "repeat", "conflict"), 0) | dict(status.readings)
     for state, n in (readings | {"quarantined": status.quarantined}).items():
         yield f'takean_readings_total{{state="{_escaped(state)}"}} {n}'
+    yield from _counter("takean_refusals_unrecorded", "Refusals of which nothing was kept.", status.unrecorded)
+    yield from _counter("takean_refusals_forgotten", "Refusals whose record made way for newer ones.", status.forgotten)
+    if status.broker is not None:
+        up = int(status.broker.connected)
+        yield from _gauge("takean_broker_connected", "Whether the way in through the broker is open.", up)
+        yield from _counter("takean_broker_dropped", "Messages the broker says it threw away.", status.broker.drops)
     yield from _gauge("takean_stored_seq", "Arrival number of the newest stored reading.", status.stored_seq)
     yield from _gauge("takean_judged_seq", "Arrival number up to which everything is judged.", status.judged_seq)
     if status.latency is not None:
@@ -54,6 +60,11 @@ def _head(name: str, type: str, help: str, *, unit: str = "") -> Iterator[str]:
 def _gauge(name: str, help: str, value: int) -> Iterator[str]:
     yield from _head(name, "gauge", help)
     yield f"{name} {value}"
+
+
+def _counter(name: str, help: str, value: int) -> Iterator[str]:
+    yield from _head(name, "counter", help)
+    yield f"{name}_total {value}"
 
 
 def _escaped(label: str) -> str:

@@ -3,11 +3,16 @@
 import sys
 
 INTERRUPTED = 130
+PROCESSES = ("worker", "dispatch", "web")
 
 
 def main() -> None:
     """Run one command."""
     try:
+        if sys.argv[1:2] and sys.argv[1] in PROCESSES:
+            from takean import processes  # noqa: PLC0415
+
+            processes.main(sys.argv[1:])
         from takean import cli  # noqa: PLC0415  (imports take seconds on a small box)
 
         cli.main()

@@ -3,26 +3,22 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from alerts import route, rules
-from alerts.episode import Kind
-from alerts.judge import StaleJournal
-from alerts.ledger.accounts import open_accounts
-from alerts.ledger.sql_engine import LedgerTooNew
 from alerts.people import Role
-from ingest import credentials
-from sensors import stations
-from sensors.stations import SECOND_US, ConfigError
-from takean import clock, log, settings, wiring
+from takean import log, supervise
+
+if TYPE_CHECKING:
+    from ingest.credentials import Credentials
+
+# Each command imports what it needs: the supervisor needs nothing, and each of its processes must be back at once.
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,9 +33,9 @@ app.add_typer(device, name="device")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-WRONG = 2
-FAILED = 1
-INVITE_US = 72 * 3600 * SECOND_US
+WRONG = supervise.WRONG
+FAILED = supervise.FAILED
+INVITE_US = 72 * 3600 * 1_000_000
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every finished unit of work.")]
 
 
@@ -47,13 +43,24 @@ def main() -> None:
     """Run one command and exit with its code."""
     try:
         app()
-    except ConfigError as error:
+    except Exception as error:
+        sys.exit(told(error))
+
+
+def told(error: Exception) -> int:
+    """Say what went wrong, if it is of a kind that people can mend; the exit code."""
+    from alerts.judge import StaleJournal  # noqa: PLC0415
+    from alerts.ledger.sql_engine import LedgerTooNew  # noqa: PLC0415
+    from sensors.stations import ConfigError  # noqa: PLC0415
+
+    if isinstance(error, ConfigError):
         for mistake in error.mistakes:
             _say("configuration", mistake)
-        sys.exit(WRONG)
-    except (OSError, StaleJournal, LedgerTooNew) as error:
+        return WRONG
+    if isinstance(error, OSError | StaleJournal | LedgerTooNew):
         _say("failed", str(error))
-        sys.exit(FAILED)
+        return FAILED
+    raise error
 
 
 def _say(what: str, text: str) -> None:
@@ -81,7 +88,8 @@ def demo_command(
     verbose: Verbose = False,
 ) -> None:
     """Show a river rising, from simulated devices to a phone on screen. Ctrl-C ends it."""
-    from takean import demo, scenes  # noqa: PLC0415  (the simulator brings pandas, which no other command needs)
+    from alerts.episode import Kind  # noqa: PLC0415
+    from takean import demo, scenes, wiring  # noqa: PLC0415
 
     log.start(verbose=verbose)
     if release not in ("auto", "people"):
@@ -127,15 +135,59 @@ def demo_command(
 @app.command("run")
 def run_command(*, verbose: Verbose = False) -> None:
     """Serve the configured world: devices, judgement, deliveries and pages. Ctrl-C or SIGTERM ends it."""
-    log.start(verbose=verbose)
-    stop, died = _stop_on_signals(), threading.Event()
-    with ExitStack() as stack:
-        world = _world()
-        platform = wiring.build(stack, world, failed=_both(died, stop))
-        out.print(f"pages {platform.url}/  devices {platform.mqtt[0]}:{platform.mqtt[1]}", soft_wrap=True)
-        stop.wait()
-    if died.is_set():
-        raise typer.Exit(FAILED)
+    log.start(verbose=verbose, process="supervisor")
+    # In a process of its own: what it reads and loads is not kept for as long as this one lives.
+    if code := supervise.finished([*supervise.program("check-config"), "--mistakes-only"]):
+        raise typer.Exit(code)
+    supervisor = supervise.Supervisor(
+        lambda name: [*supervise.program(name), *(["--verbose"] if verbose else [])], announce=_announce
+    )
+    raise typer.Exit(supervisor.run())
+
+
+def _announce(ready: Mapping[str, Mapping[str, object]]) -> None:
+    ways = [f"devices {ready['worker']['mqtt']}"] if ready["worker"]["mqtt"] else []
+    if ready["worker"]["broker"]:
+        ways.append(f"broker {ready['worker']['broker']}")
+    out.print(f"pages {ready['web']['url']}/  {'  '.join(ways)}", soft_wrap=True)
+
+
+@app.command("check-config")
+def check_config_command(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One object; its fields stand in docs/operate.md.")] = False,
+    mistakes_only: Annotated[bool, typer.Option("--mistakes-only", hidden=True)] = False,
+) -> None:
+    """Read the whole configuration and name every mistake in it; exit code 2 if there is one."""
+    import msgspec  # noqa: PLC0415
+
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean import configuration, settings  # noqa: PLC0415
+    from takean.shapes import Mistake  # noqa: PLC0415
+
+    try:
+        world, mistakes = configuration.check(settings.config_folder(), settings.state_path())
+    except ConfigError as error:  # there is no folder to look at
+        text = error.mistakes[0]
+        world, mistakes = None, [Mistake(file="TAKEAN_CONFIG", place="", found=text, expected="a folder", do="Set it")]
+        if not json:
+            raise
+    told = configuration.summary(world, mistakes)
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    elif mistakes:
+        for mistake in mistakes:
+            _say("configuration", mistake.text)
+        if not mistakes_only:
+            err.print(f"{len(mistakes)} to mend; nothing was started")
+    elif not mistakes_only:
+        out.print(
+            f"{told.kind}: {told.stations} stations with {told.series} series, {told.devices_with_secret} of them with"
+            f" a secret; {told.rules} rules, {told.routes} routes; {', '.join(told.ways_in)}",
+            soft_wrap=True,
+        )
+    if mistakes:
+        raise typer.Exit(WRONG)
 
 
 @user.command("add")
@@ -145,6 +197,10 @@ def user_add(
     chosen: Annotated[Role | None, typer.Option("--role", help="What the account may do; viewer by default.")] = None,
 ) -> None:
     """Create an account, or a new one-time link for one that is there; prints the link's path."""
+    from alerts.ledger.accounts import open_accounts  # noqa: PLC0415
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean import clock, settings  # noqa: PLC0415
+
     accounts = open_accounts(settings.state_folder() / "ledger.sqlite")
     try:
         now_us = clock.real_us()
@@ -164,6 +220,11 @@ def user_add(
 @device.command("add")
 def device_add(ids: Annotated[list[str], typer.Argument(metavar="STATION...", help="Ids of stations.toml")]) -> None:
     """Make a secret for each station and print it, once; an older one ends. Takes effect at the next start."""
+    from ingest import credentials  # noqa: PLC0415
+    from sensors import stations  # noqa: PLC0415
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean import settings  # noqa: PLC0415
+
     registry = stations.load(settings.config_folder() / "stations.toml")
     unknown = [station for station in ids if station not in registry.stations]
     if unknown:
@@ -178,30 +239,10 @@ def device_add(ids: Annotated[list[str], typer.Argument(metavar="STATION...", he
         out.print(f"{station} {secret}", soft_wrap=True)
 
 
-def _world() -> wiring.World:
-    folder, state = settings.config_folder(), settings.state_folder()
-    held = settings.load(folder)
-    registry = stations.load(folder / "stations.toml")
-    judged = rules.compile_rules(rules.read(folder / "rules.toml"), registry, where=str(folder / "rules.toml"))
-    routes = route.load(folder / "routes.toml", kind=held.world.kind)
-    if missing := route.uncovered(routes, judged.rules):
-        raise ConfigError(missing)
-    return wiring.World(
-        kind=held.world.kind,
-        registry=registry,
-        rules=judged,
-        routes=routes,
-        clock=clock.REAL,
-        credentials=_credentials(state / f"devices.{held.world.kind}.json"),
-        state=state,
-        map_file=folder / held.web.map if held.web.map else settings.MAP,
-        mqtt=(held.mqtt.host, held.mqtt.port),
-        web=(held.web.host, held.web.port),
-        public_url=held.web.public_url,
-    )
+def _credentials(path: Path) -> "Credentials":
+    from ingest import credentials  # noqa: PLC0415
+    from sensors.stations import ConfigError  # noqa: PLC0415
 
-
-def _credentials(path: Path) -> credentials.Credentials:
     try:
         return credentials.load(path)
     except FileNotFoundError:
@@ -211,6 +252,8 @@ def _credentials(path: Path) -> credentials.Credentials:
 
 
 def _threshold(text: str) -> tuple[str, float]:
+    from sensors.stations import ConfigError  # noqa: PLC0415
+
     word, _, value = text.partition("=")
     try:
         return word, float(value)

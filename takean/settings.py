@@ -1,14 +1,15 @@
 """Settings: one file and the environment, read once; an unknown key is an error."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from alerts.episode import Kind
-from sensors.stations import ConfigError
+from takean import shapes
+from takean.shapes import Read
 
 SAMPLE = Path(__file__).parent / "sample"
 """The commented sample configuration that travels with the program."""
@@ -19,8 +20,25 @@ MAP = Path(__file__).parent.parent / "dashboards" / "web" / "static" / "map" / "
 class Mqtt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where devices connect."""
 
+    enabled: bool = True
     host: str = "127.0.0.1"
     port: int = 1883
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A broker to take readings from, beside our own endpoint or instead of it."""
+
+    host: str = ""
+    """Empty: none."""
+    port: int = 1883
+    username: str = ""
+    password_file: str = ""
+    """Beside this file, or absolute; TAKEAN_BROKER_PASSWORD goes before it."""
+    client_id: str = ""
+    """Names our session at the broker; empty: made from the topics."""
+    ca_file: str = ""
+    """Certificates (PEM) that the broker's is checked with; empty: no TLS."""
+    protocol: Literal["5", "3.1.1"] = "5"
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`takean.toml`."""
 
     mqtt: Mqtt = Mqtt()
+    broker: Broker = Broker()
     web: Web = Web()
     world: World = World()
 
@@ -57,15 +76,22 @@ def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """
     named = environment.get("TAKEAN_CONFIG")
     if not named:
+        from sensors.stations import ConfigError  # noqa: PLC0415  (NumPy comes with it, which the dispatcher spares)
+
         raise ConfigError(
             [f"TAKEAN_CONFIG is not set: name the folder of your configuration; copy {SAMPLE} to begin with"]
         )
     return Path(named)
 
 
+def state_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the journal, the ledger and the snapshots live."""
+    return Path(environment.get("TAKEAN_STATE", "var"))
+
+
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the journal, the ledger and the snapshots live; made where it is missing."""
-    folder = Path(environment.get("TAKEAN_STATE", "var"))
+    """The same, made where it is missing."""
+    folder = state_path(environment)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
@@ -75,12 +101,16 @@ def load(folder: Path) -> Settings:
 
     Raises
     ------
-    ConfigError : missing, not TOML, an unknown key or a wrong type
+    ConfigError : missing, not TOML, unknown keys, wrong types
     """
-    path = folder / "takean.toml"
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Settings)
-    except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; copy {SAMPLE / 'takean.toml'} to begin with"]) from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
+    found = read(folder)
+    if found.value is None or found.mistakes:
+        from sensors.stations import ConfigError  # noqa: PLC0415
+
+        raise ConfigError([mistake.text for mistake in found.mistakes])
+    return found.value
+
+
+def read(folder: Path) -> Read[Settings]:
+    """`takean.toml` and its mistakes."""
+    return shapes.read(folder / "takean.toml", Settings, sample=SAMPLE / "takean.toml")

@@ -1,39 +1,36 @@
-"""One straight function builds everything in order and registers its closer beside it."""
+"""Three straight builders, one for each process of `takean run`; the demonstration runs all of them in one.
 
+Each builds its part in order and registers its closer beside it. What only one part needs is imported inside its
+builder: a part that must be back at once does not load what belongs to another.
+"""
+
+import logging
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
-import uvicorn
-
-from alerts import dispatch
-from alerts.cells import Cells
-from alerts.channels import Channel
-from alerts.channels.preview import PreviewChannel
-from alerts.desk import Desk
 from alerts.episode import Kind
-from alerts.judge import Judge
-from alerts.ledger.accounts import SqlAccounts, open_accounts
-from alerts.ledger.sql import SqlLedger, open_ledger
-from alerts.plan import plan
-from alerts.route import Routes
-from alerts.rules import RuleSet
-from api.app import create_app
-from api.deps import Deps, WorkerStatus
-from dashboards.pages import Pages
-from ingest.credentials import Credentials
-from ingest.quarantine import Quarantine
-from ingest.topics import Topics
-from sensors.stations import Registry
-from sensors.store.duck import DuckStore
+from api.deps import WorkerStatus
+from takean import heartbeat
 from takean.clock import Clock, real_us
-from takean.worker import Worker
+
+if TYPE_CHECKING:
+    from alerts.ledger.accounts import SqlAccounts
+    from alerts.ledger.sql import SqlLedger
+    from sensors.store import SeriesReader
+    from sensors.store.archive import Archive
+    from sensors.store.duck import DuckStore
+    from takean.configuration import World
+    from takean.worker import Worker
+
+log = logging.getLogger(__name__)
 
 TOPIC_PREFIX = {Kind.ACTUAL: "takean/v1", Kind.EXERCISE: "takean/drill/v1", Kind.TEST: "takean/drill/v1"}
 """An exercise is a second world with topics of its own (contract 6)."""
@@ -43,63 +40,66 @@ WEB_CONNECTIONS_MAX = 1_000
 """Beyond it browsers are told to come back: file descriptors belong to devices and stores first."""
 GRACE_S = 2
 """How long open event streams may hold up a stop."""
+ARCHIVE_FIRST_S, ARCHIVE_EVERY_S = 10.0, 60.0
+"""How often closed days are looked for; the first seconds belong to the rivers."""
+
+Failed = Callable[[BaseException], None]
+"""Called from a thread whose death must end the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """All that distinguishes one installation from another."""
+class WorkerPart:
+    """The only owner of the journal, running."""
 
-    kind: Kind
-    registry: Registry
-    rules: RuleSet
-    routes: Routes
-    clock: Clock
-    credentials: Credentials
-    state: Path
-    map_file: Path
-    mqtt: tuple[str, int]
-    web: tuple[str, int]
-    public_url: str = ""
+    worker: "Worker"
+    store: "DuckStore"
+    mqtt: tuple[str, int] | None
+    """Where devices connect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
-    """What is running."""
+class WebPart:
+    """The pages, being served."""
 
-    mqtt: tuple[str, int]
-    web: tuple[str, int]
+    address: tuple[str, int]
     url: str
-    worker: Worker
-    ledger: SqlLedger
-    accounts: SqlAccounts
+    ledger: "SqlLedger"
+    accounts: "SqlAccounts"
 
 
-def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], None]) -> Platform:
-    """Start everything; leaving the stack stops it in the opposite order.
+def worker_part(
+    stack: ExitStack, world: "World", *, failed: Failed, serve: bool = False, process: str = "worker"
+) -> WorkerPart:
+    """Ways in, journal, judge.
 
     Parameters
     ----------
-    failed : called from a thread whose death must end the process
+    serve : answer the web's process over the local socket, and keep the files of closed days
 
     Raises
     ------
-    OSError : an address cannot be had
+    OSError : an address cannot be had, or another process has the journal
     """
     # Long by intention: splitting it would only thread these names about.
+    from alerts.cells import Cells  # noqa: PLC0415
+    from alerts.judge import Judge  # noqa: PLC0415
+    from alerts.ledger.sql import open_ledger  # noqa: PLC0415
+    from alerts.plan import plan  # noqa: PLC0415
+    from ingest.quarantine import Quarantine  # noqa: PLC0415
+    from ingest.topics import Topics  # noqa: PLC0415
+    from sensors.store.duck import DuckStore  # noqa: PLC0415
+    from takean.worker import Worker  # noqa: PLC0415
+
     # Readings and judgement of each kind live apart: nothing of a drill can ever be judged as actual.
     store = DuckStore(world.state / f"journal.{world.kind}.duckdb", world.registry.keys())
     stack.callback(store.close)
     ledger = open_ledger(world.state / "ledger.sqlite")
     stack.callback(ledger.close)
-    accounts = open_accounts(world.state / "ledger.sqlite")
-    stack.callback(accounts.close)
     quarantine = Quarantine(world.state / "quarantine.sqlite")
     stack.callback(quarantine.close)
-
-    make_plan = partial(plan, registry=world.registry, routes=world.routes)
     judge = Judge(
         cells=Cells.of(world.kind, world.registry, world.rules, world.routes),
-        plan=make_plan,
+        plan=partial(plan, registry=world.registry, routes=world.routes),
         store=store,
         ledger=ledger,
         snapshot_path=world.state / f"judge.{world.kind}.npz",
@@ -112,115 +112,75 @@ def build(stack: ExitStack, world: World, *, failed: Callable[[BaseException], N
         credentials=world.credentials,
         quarantine=quarantine,
         clock=world.clock,
-        host=world.mqtt[0],
-        port=world.mqtt[1],
+        listen=world.mqtt,
+        broker=world.broker,
         failed=failed,
+        process=process,
     )
+    if serve:
+        _serve_readings(stack, world, store, worker)
     mqtt = worker.start()
     stack.callback(worker.stop)
+    return WorkerPart(worker=worker, store=store, mqtt=mqtt)
 
-    channels = {"preview": PreviewChannel(ledger, now_us=world.clock.now_us)}
-    beat = _Beat()
-    _dispatch(stack, world, ledger, channels, beat)
 
-    web_socket = socket.create_server(world.web, reuse_port=False)
-    stack.callback(web_socket.close)
-    web = web_socket.getsockname()[:2]
-    url = world.public_url or f"http://{web[0]}:{web[1]}"
-    pages = Pages(no_break=[*(s.name for s in world.registry.stations.values()), world.registry.place.name])
-    app = create_app(
-        Deps(
-            registry=world.registry,
-            rules=world.rules,
-            reader=store,
-            ledger=ledger,
-            desk=Desk(ledger=ledger, kind=world.kind, plan=make_plan, routes=world.routes, now_us=world.clock.now_us),
-            accounts=accounts,
-            quarantine=quarantine,
-            worker=lambda: _able_to_warn(worker.status(), world.kind, beat),
-            kind=world.kind,
-            speed=world.clock.speed,
-            now_us=world.clock.now_us,
-            real_us=real_us,
-            pages=pages,
-            static_dir=pages.static_dir,
-            map_file=world.map_file,
-            public_url=url,
-        )
+def _serve_readings(stack: ExitStack, world: "World", store: "DuckStore", worker: "Worker") -> None:
+    from sensors.store.archive import Archive  # noqa: PLC0415
+    from takean.local_server import LocalServer  # noqa: PLC0415
+
+    archive = Archive(store, days_folder(world.state, world.kind), now_us=world.clock.now_us)
+    stop = threading.Event()
+    thread = threading.Thread(target=_keep_days, args=(archive, stop), name="closed days", daemon=True)
+    server = LocalServer(
+        local_socket(world.state, world.kind), store=store, status=worker.status, sealed=archive.sealed
     )
-    server = _WebServer(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=WEB_CONNECTIONS_MAX,
-            lifespan="on",
-        ),
-        before_stop=app.state.hub.aclose,
-    )
-    thread = threading.Thread(target=_serve, args=(server, web_socket, failed), name="web", daemon=True)
+    server.start()
+    stack.callback(server.stop)
     thread.start()
 
-    def stop_web() -> None:
-        server.should_exit = True
-        thread.join(timeout=3 * GRACE_S + 2)
+    def stop_archive() -> None:
+        stop.set()
+        thread.join()  # the store is closed next; it looks at `stop` between two days
 
-    stack.callback(stop_web)
-    return Platform(mqtt=mqtt, web=(web[0], web[1]), url=url, worker=worker, ledger=ledger, accounts=accounts)
-
-
-class _WebServer(uvicorn.Server):
-    """A server that ends its event streams before it waits for open answers."""
-
-    def __init__(self, config: uvicorn.Config, *, before_stop: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._before_stop = before_stop
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._before_stop()
-        await super().shutdown(sockets)
+    stack.callback(stop_archive)
 
 
-class _Beat:
-    """When the dispatcher last finished a turn without failing."""
-
-    def __init__(self) -> None:
-        self._at_s = time.monotonic()
-
-    def __call__(self) -> None:
-        self._at_s = time.monotonic()
-
-    @property
-    def age_s(self) -> float:
-        return time.monotonic() - self._at_s
+def _keep_days(archive: "Archive", stop: threading.Event) -> None:
+    wait_s = ARCHIVE_FIRST_S
+    while not stop.wait(wait_s):
+        wait_s = ARCHIVE_EVERY_S
+        try:
+            archive.write_due(stop.is_set)
+        except Exception:
+            log.exception("closed days could not be written; tried again in %g s", ARCHIVE_EVERY_S)
 
 
-def _able_to_warn(status: WorkerStatus, kind: Kind, beat: _Beat) -> WorkerStatus:
-    """What the worker says, and whether anybody could be told."""
-    if not status.ready:
-        return status
-    if kind is Kind.ACTUAL:
-        return replace(status, ready=False, reason="no channel reaches people: the preview phone is for exercises")
-    if beat.age_s > DISPATCH_S_MAX:
-        return replace(status, ready=False, reason=f"nothing has been sent for {beat.age_s:.0f} s: look at the ledger")
-    return status
+def dispatch_part(stack: ExitStack, *, kind: Kind, clock: Clock, state: Path) -> None:
+    """Deliveries. It needs no stations and no rules: what must be sent stands in the ledger.
 
+    Raises
+    ------
+    OSError : another process is sending already
+    """
+    from alerts import dispatch  # noqa: PLC0415
+    from alerts.channels.preview import PreviewChannel  # noqa: PLC0415
+    from alerts.ledger.sql import open_ledger  # noqa: PLC0415
 
-def _dispatch(
-    stack: ExitStack, world: World, ledger: SqlLedger, channels: Mapping[str, Channel], beat: Callable[[], None]
-) -> None:
+    ledger = open_ledger(state / "ledger.sqlite")
+    stack.callback(ledger.close)
+    heart = heartbeat.Heart(heart_file(state, kind))
+    stack.callback(heart.close)
     stop = threading.Event()
     thread = threading.Thread(
         target=dispatch.run,
-        args=(stop, ledger, channels),
+        args=(stop, ledger, {"preview": PreviewChannel(ledger, now_us=clock.now_us)}),
         kwargs={
             "owner": "dispatch",
-            "now_us": world.clock.now_us,
+            "now_us": clock.now_us,
             "real_us": real_us,
             "rng": Random(),  # noqa: S311  (jitter of retries, no secret)
             "policy": dispatch.Policy(),
-            "beat": beat,
+            "beat": heart,
         },
         name="dispatch",
         daemon=True,
@@ -234,11 +194,154 @@ def _dispatch(
     stack.callback(stop_dispatch)
 
 
-def _serve(server: uvicorn.Server, listening: socket.socket, failed: Callable[[BaseException], None]) -> None:
-    try:
-        server.run(sockets=[listening])
-    except BaseException as error:
-        failed(error)
-    else:
-        if not server.should_exit:
-            failed(RuntimeError("the web server ended by itself"))
+def readings_from_worker(stack: ExitStack, world: "World") -> tuple["SeriesReader", Callable[[], WorkerStatus]]:
+    """Readings and status from the worker's process, and closed days from their files."""
+    from sensors.store.days import DayReader  # noqa: PLC0415
+    from sensors.store.split import SplitReader  # noqa: PLC0415
+    from takean.local_client import LocalOwner  # noqa: PLC0415
+
+    owner = LocalOwner(local_socket(world.state, world.kind))
+    stack.callback(owner.close)
+    reader = SplitReader(owner, DayReader(days_folder(world.state, world.kind)))
+    stack.callback(reader.close)
+    return reader, owner.status
+
+
+def web_part(
+    stack: ExitStack,
+    world: "World",
+    *,
+    reader: "SeriesReader",
+    status: Callable[[], WorkerStatus],
+    failed: Failed,
+    process: str = "web",
+) -> WebPart:
+    """The pages.
+
+    Parameters
+    ----------
+    reader : the readings, from wherever they are
+    status : what the worker says of itself
+
+    Raises
+    ------
+    OSError : the address cannot be had
+    """
+    # Long by intention, as above.
+    from alerts.desk import Desk  # noqa: PLC0415
+    from alerts.ledger.accounts import open_accounts  # noqa: PLC0415
+    from alerts.ledger.sql import open_ledger  # noqa: PLC0415
+    from alerts.plan import plan  # noqa: PLC0415
+    from api.app import create_app  # noqa: PLC0415
+    from api.deps import Deps  # noqa: PLC0415
+    from dashboards.pages import Pages  # noqa: PLC0415
+    from ingest.quarantine import Quarantine  # noqa: PLC0415
+    from takean.server import PageServer  # noqa: PLC0415
+
+    listening = socket.create_server(world.web, reuse_port=False)
+    stack.callback(listening.close)
+    ledger = open_ledger(world.state / "ledger.sqlite")
+    stack.callback(ledger.close)
+    accounts = open_accounts(world.state / "ledger.sqlite")
+    stack.callback(accounts.close)
+    quarantine = Quarantine(world.state / "quarantine.sqlite")
+    stack.callback(quarantine.close)
+    host, port = listening.getsockname()[:2]
+    url = world.public_url or f"http://{host}:{port}"
+    pages = Pages(no_break=[*(s.name for s in world.registry.stations.values()), world.registry.place.name])
+    heart = partial(heartbeat.listen, heart_file(world.state, world.kind))
+    app = create_app(
+        Deps(
+            registry=world.registry,
+            rules=world.rules,
+            reader=reader,
+            ledger=ledger,
+            desk=Desk(
+                ledger=ledger,
+                kind=world.kind,
+                plan=partial(plan, registry=world.registry, routes=world.routes),
+                routes=world.routes,
+                now_us=world.clock.now_us,
+            ),
+            accounts=accounts,
+            quarantine=quarantine,
+            worker=lambda: _able_to_warn(status(), world.kind, heart(), process),
+            kind=world.kind,
+            speed=world.clock.speed,
+            now_us=world.clock.now_us,
+            real_us=real_us,
+            pages=pages,
+            static_dir=pages.static_dir,
+            map_file=world.map_file,
+            public_url=url,
+        )
+    )
+    server = PageServer(app, before_stop=app.state.hub.aclose, connections_max=WEB_CONNECTIONS_MAX, grace_s=GRACE_S)
+    thread = threading.Thread(target=server.serve_on, args=(listening, failed), name="web", daemon=True)
+    thread.start()
+
+    def stop_web() -> None:
+        server.should_exit = True
+        thread.join(timeout=3 * GRACE_S + 2)
+
+    stack.callback(stop_web)
+    return WebPart(address=(host, port), url=url, ledger=ledger, accounts=accounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """All parts in one process."""
+
+    mqtt: tuple[str, int]
+    url: str
+    worker: "Worker"
+    ledger: "SqlLedger"
+    accounts: "SqlAccounts"
+
+
+def whole(stack: ExitStack, world: "World", *, failed: Failed) -> Platform:
+    """The three parts in this process; leaving the stack stops them, the pages first.
+
+    Raises
+    ------
+    OSError : an address cannot be had
+    """
+    judging = worker_part(stack, world, failed=failed, process="takean")
+    assert judging.mqtt is not None, "a world in one process has an endpoint"
+    dispatch_part(stack, kind=world.kind, clock=world.clock, state=world.state)
+    pages = web_part(stack, world, reader=judging.store, status=judging.worker.status, failed=failed, process="takean")
+    return Platform(
+        mqtt=judging.mqtt, url=pages.url, worker=judging.worker, ledger=pages.ledger, accounts=pages.accounts
+    )
+
+
+def local_socket(state: Path, kind: Kind) -> Path:
+    """Where the worker answers the web."""
+    return state / f"worker.{kind}.socket"
+
+
+def days_folder(state: Path, kind: Kind) -> Path:
+    """Where the closed days lie."""
+    return state / f"days.{kind}"
+
+
+def heart_file(state: Path, kind: Kind) -> Path:
+    """The dispatcher's sign of life."""
+    return state / f"dispatch.{kind}.beat"
+
+
+def _able_to_warn(status: WorkerStatus, kind: Kind, beat: heartbeat.Beat, process: str) -> WorkerStatus:
+    """What the worker says, and whether anybody could be told; with the processor time of all processes."""
+    cpu_s = dict(status.cpu_s)
+    if process not in cpu_s:  # else all are one
+        cpu_s |= {process: time.process_time(), "dispatch": beat.cpu_s}
+    status = replace(status, cpu_s=cpu_s)
+    if not status.ready:
+        return status
+    if kind is Kind.ACTUAL:
+        return replace(status, ready=False, reason="no channel reaches people: the preview phone is for exercises")
+    if not beat.alive:
+        return replace(status, ready=False, reason="the dispatcher is dead: nothing is sent")
+    if beat.age_s > DISPATCH_S_MAX:
+        return replace(status, ready=False, reason=f"nothing has been sent for {beat.age_s:.0f} s: look at the ledger")
+    return status

@@ -5,20 +5,27 @@ import logging
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from alerts.judge import Judge
-from api.deps import Latency, WorkerStatus
+from api.deps import BrokerStatus, Latency, WorkerStatus
+from ingest.broker_options import BrokerOptions
 from ingest.credentials import Credentials, verify
-from ingest.endpoint import Endpoint, Limits
+from ingest.endpoint import Endpoint
+from ingest.limits import Limits
 from ingest.message import Message, Rejection
 from ingest.pipeline import Pipeline, Refused
+from ingest.pump import Pump
 from ingest.quarantine import Quarantine, Row
 from ingest.topics import Topics
 from takean.clock import Clock
+
+if TYPE_CHECKING:
+    from ingest.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +33,8 @@ TICK_S = 0.5
 QUARANTINE_PATIENCE_S = 2.0
 HEARTBEAT_S_MAX = 3.0
 """A worker that has not ticked for this long is not watching."""
+ALARMS_MAX = 100
+"""Of our own that wait to be written; the oldest go first."""
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -55,7 +64,10 @@ class Worker:
     ----------
     judge : not started yet
     clock : of judgement
+    listen : address for devices, port 0 for any; None for no endpoint
+    broker : another way in; None for none
     failed : called when the worker dies of an error
+    process : name of the process, for /metrics
     """
 
     def __init__(
@@ -66,42 +78,49 @@ class Worker:
         credentials: Credentials,
         quarantine: Quarantine,
         clock: Clock,
-        host: str,
-        port: int,
+        listen: tuple[str, int] | None,
+        broker: BrokerOptions | None = None,
         failed: Callable[[BaseException], None],
         limits: Limits | None = None,
+        process: str = "worker",
     ) -> None:
         self._judge = judge
         self._quarantine = quarantine
         self._clock = clock
         self._failed = failed
+        self._process_name = process
         self._judging = threading.Lock()
         self._latencies = _Latencies()
         self._devices: dict[str, str] = {}
         self._quarantined = Counter(quarantine.count_by_reason())
         self._unrecorded_since_s: float | None = None
+        self._unrecorded = 0
+        self._forgotten = quarantine.dropped
         self._beat_s = time.monotonic()
         self._listening = threading.Event()
         self._stop: Callable[[], object] = lambda: None
         self._pipeline = Pipeline(
             topics=topics, index=judge.cells.registry.index, take=judge.take, refuse=self._refuse_all
         )
-        self._endpoint = Endpoint(
-            host=host,
-            port=port,
-            topics=topics,
-            check=lambda station, secret: verify(credentials, station, secret),
-            now_us=clock.now_us,
-            process=self._process,
-            refuse=self._refuse,
-            on_status=self._on_status,
-            limits=limits,
-        )
+        self._pump = Pump(process=self._process, refuse=self._refuse, on_status=self._on_status, limits=limits)
+        self._endpoint: Endpoint | None = None
+        if listen is not None:
+            self._endpoint = Endpoint(
+                pump=self._pump,
+                host=listen[0],
+                port=listen[1],
+                topics=topics,
+                check=lambda station, secret: verify(credentials, station, secret),
+                now_us=clock.now_us,
+            )
+        self._alarms: deque[tuple[str, str]] = deque(maxlen=ALARMS_MAX)
+        self._broker_name = f"{broker.host}:{broker.port}" if broker is not None else ""
+        self._broker = self._open_broker(broker, topics) if broker is not None else None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._error: BaseException | None = None
 
-    def start(self) -> tuple[str, int]:
-        """Judge what the journal holds, then listen; returns the address.
+    def start(self) -> tuple[str, int] | None:
+        """Judge what the journal holds, then listen; returns the address for devices, None without an endpoint.
 
         Raises
         ------
@@ -112,7 +131,7 @@ class Worker:
         self._listening.wait()
         if self._error is not None:
             raise self._error
-        return self._endpoint.address
+        return self._endpoint.address if self._endpoint is not None else None
 
     def stop(self) -> None:
         """Finish the running batch, acknowledge it, write the last snapshot."""
@@ -127,13 +146,17 @@ class Worker:
         age_s = time.monotonic() - self._beat_s
         alive = self._thread.is_alive() and age_s <= HEARTBEAT_S_MAX
         reason = ""
-        if not alive:
+        if not self._listening.is_set():
+            reason = "starting: what the journal holds is judged first"
+        elif not alive:
             reason = f"no heartbeat for {age_s:.0f} s"
         elif not self._judge.healthy:
             reason = "readings are stored but not judged: the ledger cannot be written"
-        elif not self._endpoint.healthy:
+        elif not self._pump.healthy:
             reason = "readings cannot be stored: look at the disk"
-        counters, counts = self._endpoint.counters, self._judge.counts
+        elif self._endpoint is None and self._is_deaf():
+            reason = f"the broker {self._broker_name} is away: no readings come in"
+        counters, counts, broker = self._pump.counters, self._judge.counts, self._broker
         return WorkerStatus(
             alive=alive,
             ready=not reason,
@@ -143,8 +166,11 @@ class Worker:
             judged_seq=self._judge.judged_seq,
             readings={"stored": counts.stored, "repeat": counts.repeat, "conflict": counts.conflict},
             quarantined=self._quarantined.total(),
+            unrecorded=counters.unrecorded + self._unrecorded,
+            forgotten=self._forgotten,
+            broker=BrokerStatus(connected=broker.connected, drops=broker.drops) if broker is not None else None,
             latency=self._latencies.shown(),
-            cpu_s={"takean": time.process_time()},
+            cpu_s={self._process_name: time.process_time()},
             connections=counters.connections,
             device_status=dict(self._devices),
         )
@@ -175,9 +201,11 @@ class Worker:
             if now_s - self._unrecorded_since_s <= QUARANTINE_PATIENCE_S:
                 self._quarantined.subtract(row.reason for row in rows)
                 raise
+            self._unrecorded += len(rows)
             log.exception("%d refusals are acknowledged without a record: look at the quarantine's disk", len(rows))
         else:
             self._unrecorded_since_s = None
+            self._forgotten = self._quarantine.dropped
 
     def _on_status(self, station: str, payload: bytes, received_us: int) -> None:
         del received_us
@@ -195,7 +223,11 @@ class Worker:
             self._listening.set()
 
     async def _main(self) -> None:
-        await self._endpoint.start()
+        await self._pump.start()
+        if self._endpoint is not None:
+            await self._endpoint.start()
+        if self._broker is not None:
+            await self._broker.start()
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         self._stop = lambda: loop.call_soon_threadsafe(done.set)
         self._listening.set()
@@ -209,11 +241,30 @@ class Worker:
                 except TimeoutError:
                     continue
         finally:
-            await self._endpoint.stop()
+            doors = [door.stop() for door in (self._endpoint, self._broker) if door is not None]
+            await asyncio.gather(*doors)
+            await self._pump.stop()
+
+    def _open_broker(self, options: BrokerOptions, topics: Topics) -> "Broker":
+        from ingest.broker import Broker  # noqa: PLC0415  (most boxes have none)
+
+        return Broker(pump=self._pump, options=options, topics=topics, now_us=self._clock.now_us, alarm=self._alarm)
+
+    def _alarm(self, code: str, text: str) -> None:
+        """From the event loop, which must not wait for the ledger: the next tick tells it."""
+        self._alarms.append((code, text))
+
+    def _is_deaf(self) -> bool:
+        """Whether a way in is down that is not the stations' own: their silence is not their fault."""
+        return self._broker is not None and not self._broker.connected
 
     def _tick(self) -> None:
         with self._judging:
             try:
-                self._judge.tick()
+                while self._alarms:
+                    code, text = self._alarms[0]
+                    self._judge.tell(code, self._broker_name, text)
+                    self._alarms.popleft()
+                self._judge.tick(deaf=self._is_deaf())
             except Exception:
                 log.exception("a tick failed; the next one tries again")

@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.flags import Flags
 
+DAY_US = 86_400_000_000
+"""Days are counted from 1970-01-01 in UTC. In Thailand such a day begins at 07:00: it is the rain day."""
+
+
+class Away(Exception):
+    """Whoever holds the readings cannot be asked just now."""
+
+
+class TooSlow(Exception):
+    """The question was given up: it took longer than a screen may cost."""
+
 
 class State:
     """What a row is to the store."""

@@ -3,7 +3,8 @@ be repeats.
 """
 
 import queue
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
-from sensors.flags import Flag, Flags
-from sensors.store import History, Journal, State
+from sensors.flags import Flags
+from sensors.store import DAY_US, History, Journal, State, TooSlow, queries
 
 SCHEMA = """
 create table if not exists series (id integer not null, key varchar not null);
@@ -27,6 +28,9 @@ MEMORY_LIMIT = "512MB"
 THREADS = 1
 """More than one made small appends dearer by half and no query of ours faster."""
 NONE = np.iinfo(np.int64).min
+ANSWER_S_MAX = 2.0
+"""A screen's question that takes longer is given up: the machine has rivers to watch."""
+OPEN_ROWS = f"(select * from reading where not list_contains($without::bigint[], time_us // {DAY_US}))"  # noqa: S608
 
 
 class DuckStore:
@@ -54,7 +58,10 @@ class DuckStore:
         self._index = np.full(int(self._ids.max(initial=-1)) + 1, -1, dtype=np.int32)
         self._index[self._ids] = np.arange(len(keys), dtype=np.int32)
         self._last_seq = self._one("select coalesce(max(seq), 0) from reading")
-        self._newest = self._load_newest()
+        self._place = {key: i for i, key in enumerate(self._keys)}
+        self._latest_lock = threading.Lock()
+        self._newest, self._value, self._flag = queries.latest(self._columns, "reading", self._ids.tolist())
+        self._newest[self._newest == 0] = NONE
         self._idle: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
 
     # ---- writing: one thread
@@ -82,8 +89,18 @@ class DuckStore:
             }
             self._insert(pa.table(columns))
             self._last_seq = int(seq[-1])
-            np.maximum.at(self._newest, batch.series, batch.time_us)
+            self._note_latest(batch, conflict, flag)
         return seq
+
+    def _note_latest(self, batch: ReadingBatch, conflict: Bool, flag: Flags) -> None:
+        """Remember the newest row of each series. A revision stands beside a row of its time: it is never newer."""
+        newer = np.flatnonzero(~conflict & (batch.time_us > self._newest[batch.series]))
+        order = newer[np.lexsort((batch.time_us[newer], batch.series[newer]))]
+        series = batch.series[order]
+        rows = order[np.r_[series[1:] != series[:-1], True]] if len(order) else order
+        at = batch.series[rows]
+        with self._latest_lock:
+            self._newest[at], self._value[at], self._flag[at] = batch.time_us[rows], batch.value[rows], flag[rows]
 
     def _insert(self, rows: pa.Table) -> None:
         self._db.register("arriving", rows)
@@ -161,52 +178,51 @@ class DuckStore:
     def last_seq(self) -> int:
         return self._last_seq
 
-    def history(self, key: str, *, from_us: int, to_us: int, limit: int) -> History:
-        found = self._read(
-            """
-            select time_us, arg_min(value, seq) as value, arg_min(flag, seq) as flag from (
-                select time_us, coalesce(value, 'nan'::double) as value, flag, seq from reading
-                where series = $series and time_us >= $low and time_us < $high and not revision
-            ) group by time_us order by time_us desc limit $limit
-            """,
-            {"series": self._id_of.get(key, -1), "low": from_us, "high": to_us, "limit": max(0, limit)},
-        )
-        return History(
-            time_us=found["time_us"][::-1].astype(np.int64),
-            value=found["value"][::-1].astype(np.float64),
-            flag=found["flag"][::-1].astype(np.uint8),
-        )
+    def history(self, key: str, *, from_us: int, to_us: int, limit: int, without: Collection[int] = ()) -> History:
+        """See the contract; `without` are days (`DAY_US`) whose rows are left out."""
+        series, days = self._id_of.get(key, -1), list(without)
+        return queries.history(self._ask, OPEN_ROWS, series, from_us=from_us, to_us=to_us, limit=limit, without=days)
 
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
-        time, value = np.zeros(len(keys), dtype=np.int64), np.full(len(keys), np.nan)
-        flag = np.full(len(keys), Flag.MISSING, dtype=np.uint8)
-        place = {self._id_of[k]: i for i, k in enumerate(keys) if k in self._id_of}
-        found = self._read(
-            """
-            select series, max(time_us) as time_us, arg_max(coalesce(value, 'nan'::double), time_us) as value,
-                   arg_max(flag, time_us) as flag
-            from reading where series in (select unnest($series)) and not revision group by series
-            """,
-            {"series": list(place)},
-        )
-        at = [place[int(s)] for s in found["series"]]
-        time[at], value[at], flag[at] = found["time_us"], found["value"], found["flag"]
-        return time, value, flag
+        """Of registered series from memory: screens ask twice a second."""
+        at = [self._place.get(key, -1) for key in keys]
+        if -1 in at:
+            return queries.latest(self._ask, "reading", [self._id_of.get(key) for key in keys])
+        with self._latest_lock:
+            time, value, flag = self._newest[at], self._value[at], self._flag[at]
+        return np.where(time == NONE, 0, time), value, flag
 
-    def totals(self, keys: list[str], *, from_us: int, to_us: int) -> tuple[Float64, Int64]:
-        total, count = np.zeros(len(keys)), np.zeros(len(keys), dtype=np.int64)
-        place = {self._id_of[k]: i for i, k in enumerate(keys) if k in self._id_of}
+    def totals(
+        self, keys: list[str], *, from_us: int, to_us: int, without: Collection[int] = ()
+    ) -> tuple[Float64, Int64]:
+        """See the contract; `without` are days (`DAY_US`) whose rows are left out."""
+        series, days = [self._id_of.get(key) for key in keys], list(without)
+        return queries.totals(self._ask, OPEN_ROWS, series, from_us=from_us, to_us=to_us, without=days)
+
+    def days_after(self, seq: int) -> dict[int, int]:
+        """Days (`DAY_US`) of which rows were stored after number `seq` -> the newest number of each among those."""
         found = self._read(
-            """
-            select series, sum(value) as total, count(*) as n from reading
-            where series in (select unnest($series)) and time_us > $low and time_us <= $high
-              and flag in (1, 2) and not revision and isfinite(value) group by series
-            """,
-            {"series": list(place), "low": from_us, "high": to_us},
+            f"select time_us // {DAY_US} as day, max(seq) as seq from reading where seq > $seq group by 1",  # noqa: S608
+            {"seq": seq},
         )
-        at = [place[int(s)] for s in found["series"]]
-        total[at], count[at] = found["total"], found["n"]
-        return total, count
+        return dict(zip(found["day"].tolist(), found["seq"].tolist(), strict=True))
+
+    def day(self, day: int, *, through_seq: int, rows: int) -> Iterator[pa.RecordBatch]:
+        """Every row of one day up to number `through_seq`, revisions too, sorted by key, time and number, in batches
+        of at most `rows`; a series is named by its key.
+        """
+        cursor = self._db.cursor()
+        try:
+            yield from cursor.execute(
+                """
+                select s.key as series, r.time_us, r.value, r.received_us, r.flag, r.checks, r.revision, r.seq
+                from reading r join series s on s.id = r.series
+                where r.time_us >= $low and r.time_us < $high and r.seq <= $through order by s.key, r.time_us, r.seq
+                """,
+                {"low": day * DAY_US, "high": (day + 1) * DAY_US, "through": through_seq},
+            ).to_arrow_reader(rows)
+        finally:
+            cursor.close()
 
     def close(self) -> None:
         while not self._idle.empty():
@@ -224,33 +240,42 @@ class DuckStore:
             self._db.executemany("insert into series values (?, ?)", [(there[k], k) for k in new])
         return there
 
-    def _load_newest(self) -> Int64:
-        newest = np.full(len(self._keys), NONE, dtype=np.int64)
-        for series, time_us in self._db.execute("select series, max(time_us) from reading group by series").fetchall():
-            if series < len(self._index) and self._index[series] >= 0:
-                newest[self._index[series]] = time_us
-        return newest
-
     def _one(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
         assert row is not None
         return int(row[0])
 
-    def _read(self, sql: str, values: dict[str, object]) -> dict[str, NDArray[Any]]:
+    def _read(self, sql: str, values: Mapping[str, object], *, patience_s: float | None = None) -> queries.Columns:
         """Columns of an answer, by a cursor of its own: as many are kept as were ever needed at once."""
         try:
             cursor = self._idle.get_nowait()
         except queue.Empty:
             cursor = self._db.cursor()
+        timer = threading.Timer(patience_s, cursor.interrupt) if patience_s is not None else None
+        if timer is not None:
+            timer.start()
         try:
             return _fetch(cursor, sql, values)
         finally:
+            if timer is not None:
+                timer.cancel()
+                timer.join()  # not that it interrupts the next one
             self._idle.put(cursor)
 
+    def _ask(self, sql: str, values: Mapping[str, object]) -> queries.Columns:
+        """An answer for a screen: in time or not at all."""
+        try:
+            return self._read(sql, values, patience_s=ANSWER_S_MAX)
+        except duckdb.InterruptException:
+            raise TooSlow(f"the journal did not answer within {ANSWER_S_MAX:g} s: ask for less") from None
 
-def _fetch(db: duckdb.DuckDBPyConnection, sql: str, values: dict[str, object]) -> dict[str, NDArray[Any]]:
+    def _columns(self, sql: str, values: Mapping[str, object]) -> queries.Columns:
+        return _fetch(self._db, sql, values)
+
+
+def _fetch(db: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> dict[str, NDArray[Any]]:
     """Columns of an answer as plain arrays; none of the queries here returns a null."""
-    return {name: np.asarray(column) for name, column in db.execute(sql, values).fetchnumpy().items()}
+    return {name: np.asarray(column) for name, column in db.execute(sql, dict(values)).fetchnumpy().items()}
 
 
 def _ahead(batch: ReadingBatch, newest: Int64) -> Bool:

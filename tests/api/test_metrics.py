@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from alerts.ledger import DeliveryState
-from api.deps import Latency
+from api.deps import BrokerStatus, Latency
 from api.metrics import exposition
 from tests.api.browser import Browser
 from tests.api.world import HEALTHY, World
@@ -81,3 +81,13 @@ def test_alive_is_not_ready(world: World, client: Browser) -> None:
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["the worker's heartbeat is 61 s old", "the store is full"]
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_broker_has_its_numbers_and_a_box_without_one_has_none() -> None:
+    assert "broker" not in exposition(FULL, {}, clients=0)
+    told = replace(FULL, unrecorded=5, forgotten=6, broker=BrokerStatus(connected=True, drops=7))
+    families = parse(exposition(told, {}, clients=0))
+    assert families["takean_broker_connected"] == {"takean_broker_connected": 1}
+    assert families["takean_broker_dropped"] == {"takean_broker_dropped_total": 7}
+    assert families["takean_refusals_unrecorded"] == {"takean_refusals_unrecorded_total": 5}
+    assert families["takean_refusals_forgotten"] == {"takean_refusals_forgotten_total": 6}

@@ -14,7 +14,7 @@ import httpx
 
 from takean.settings import SAMPLE
 
-START_S_MAX = 60.0
+START_S_MAX = 120.0
 
 
 def free_port() -> int:
@@ -33,6 +33,7 @@ class Installation:
     mqtt_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    cadence_s: float = 60.0
 
     def __post_init__(self) -> None:
         self.config, self.state = self.folder / "config", self.folder / "state"
@@ -41,7 +42,7 @@ class Installation:
         (self.config / "takean.toml").write_text(
             f'[mqtt]\nport = {self.mqtt_port}\n[web]\nport = {self.web_port}\n[world]\nkind = "exercise"\n'
         )
-        (self.config / "stations.toml").write_text(stations_toml(self.stations), encoding="utf-8")
+        (self.config / "stations.toml").write_text(stations_toml(self.stations, self.cadence_s), encoding="utf-8")
         for name in ("rules.toml", "routes.toml"):
             (self.config / name).write_bytes((SAMPLE / name).read_bytes())
         lines = self.command("device", "add", *self.stations).splitlines()
@@ -66,6 +67,11 @@ class Installation:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "takean", "run"], env=self.environment(), stdout=log, stderr=log
             )
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Return when the box says that it is able to warn."""
+        assert self.process is not None
         deadline_s = time.monotonic() + START_S_MAX
         while time.monotonic() < deadline_s:
             assert self.process.poll() is None, (self.folder / "log").read_text(encoding="utf-8")
@@ -83,6 +89,26 @@ class Installation:
         self.process.kill()
         self.process.wait()
 
+    def pids(self) -> dict[str, int]:
+        """Name of each process of the box that runs -> its process id."""
+        assert self.process is not None
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == self.process.pid and len(words) > 3:
+                found[words[3].decode()] = int(folder.name)
+        return found
+
+    def kill_part(self, name: str) -> int:
+        """Kill one process of the box with -9; returns its process id."""
+        pid = self.pids()[name]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
     def stop(self) -> int:
         """As the operating system does; returns the exit code."""
         assert self.process is not None
@@ -97,7 +123,7 @@ class Installation:
         raise AssertionError(f"no metric {name}")
 
 
-def stations_toml(stations: Sequence[str]) -> str:
+def stations_toml(stations: Sequence[str], cadence_s: float = 60.0) -> str:
     """Stations with an area each, so that the order between stations moves no story."""
     parts = ['[place]\nname = "อบต.ทดสอบ"\nlong = "ทดสอบ"\nenglish = "Test"\nphone = "1784"\n']
     for station in stations:
@@ -105,7 +131,7 @@ def stations_toml(stations: Sequence[str]) -> str:
     for station in stations:
         parts.append(
             f'[[station]]\nid = "{station}"\nname = "สถานี {station}"\nenglish = "{station}"\nlat = 14.9\nlon = 104.2\n'
-            f'areas = ["area-{station}"]\ncadence_s = 60\n'
+            f'areas = ["area-{station}"]\ncadence_s = {cadence_s}\n'
             'banks = { left_m = 4.0, right_m = 4.0, bed_m = 0.0, surveyed = true, source = "test" }\n'
             '[[station.sensor]]\nquantity = "stage_m"\nrise_suspect_per_h = 60.0\n'
         )

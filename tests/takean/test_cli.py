@@ -1,5 +1,6 @@
 """The commands: clear words and exit codes for the person at the keyboard."""
 
+import json
 import os
 import stat
 import subprocess
@@ -26,7 +27,7 @@ Takean = Callable[..., Done]
 
 
 @pytest.fixture
-def takean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Takean:
+def takean(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Takean:
     """Runs one command as the shell would, in this process."""
 
     def run(*words: str, state: Path, config: Path | None = SAMPLE) -> Done:
@@ -39,7 +40,7 @@ def takean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             cli.main()
         code = ended.value.code or 0
         assert isinstance(code, int)
-        return Done(code, *capsys.readouterr())
+        return Done(code, *capfd.readouterr())
 
     return run
 
@@ -95,6 +96,17 @@ def test_a_wrong_configuration_never_goes_live(
     assert done.code == 2
     assert expected in done.err
     assert name in done.err
+
+
+def test_a_checked_configuration_is_told_in_words_or_as_one_object(tmp_path: Path, takean: Takean) -> None:
+    told = takean("check-config", state=tmp_path)
+    assert told.code == 0
+    assert "exercise: 8 stations" in told.out
+    as_object = takean("check-config", "--json", state=tmp_path)
+    assert json.loads(as_object.out)["stations"] == 8
+    nowhere = takean("check-config", "--json", state=tmp_path, config=tmp_path / "none")
+    assert nowhere.code == 2
+    assert [m["found"] for m in json.loads(nowhere.out)["mistakes"]] == ["no such file"] * 4
 
 
 def test_without_a_configuration_it_says_how_to_begin(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The worker with real sockets: what it promises, and what it does when a disk fails under it."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from alerts.judge import Judge
 from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
 from alerts.route import Routes
+from api.deps import BrokerStatus
 from bench.mqtt_load import publish
+from ingest import broker as broker_of
 from ingest import credentials
+from ingest.broker_options import BrokerOptions
 from ingest.quarantine import Quarantine
 from ingest.topics import Topics
 from sensors.store.memory import MemoryStore
@@ -32,7 +36,10 @@ def reading(value: float) -> bytes:
 
 
 @contextmanager
-def running(folder: Path, ledger: MemoryLedger) -> Iterator[tuple[Worker, Quarantine, Callable[..., int]]]:
+def running(
+    folder: Path, ledger: MemoryLedger, *, broker: BrokerOptions | None = None
+) -> Iterator[tuple[Worker, Quarantine, Callable[..., int]]]:
+    """A worker with its endpoint, or with a broker instead of it."""
     keys = credentials.create()
     for name in REG.stations:
         keys = credentials.with_station(keys, name, f"secret of {name}")
@@ -53,11 +60,13 @@ def running(folder: Path, ledger: MemoryLedger) -> Iterator[tuple[Worker, Quaran
         credentials=keys,
         quarantine=quarantine,
         clock=REAL,
-        host="127.0.0.1",
-        port=0,
+        listen=("127.0.0.1", 0) if broker is None else None,
+        broker=broker,
         failed=lambda error: pytest.fail(str(error)),
     )
-    host, port = running.start()
+    address = running.start()
+    assert (address is None) == (broker is not None)
+    host, port = address or ("", 0)
 
     def send(name: str, *payloads: bytes) -> int:
         return len(publish(host, port, name, f"secret of {name}", f"takean/v1/{name}/data", payloads, 10).acked)
@@ -87,7 +96,8 @@ def test_a_quarantine_without_a_disk_holds_up_no_reading(tmp_path: Path, monkeyp
         monkeypatch.setattr(quarantine, "put", _no_disk)
         assert send("A", b"{", reading(1.0)) == 2
         assert send("B", reading(1.0)) == 1
-        assert box.status().stored_seq == 2
+        status = box.status()
+        assert (status.stored_seq, status.unrecorded, status.quarantined) == (2, 1, 1), "what is not kept is counted"
 
 
 def test_a_ledger_that_comes_back_finds_everything_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +112,34 @@ def test_a_ledger_that_comes_back_finds_everything_judged(tmp_path: Path, monkey
             time.sleep(0.02)
         assert box.status().ready
         assert ledger.judged_through(Kind.TEST) == 1
+
+
+def test_a_broker_that_is_away_is_told_and_no_reading_is_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_of, "AWAY_S", 0.2)
+    heard: list[bool] = []
+    tick = Judge.tick
+
+    def noted(self: Judge, *, deaf: bool = False) -> None:
+        heard.append(deaf)
+        tick(self, deaf=deaf)
+
+    monkeypatch.setattr(Judge, "tick", noted)
+    ledger = MemoryLedger()
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    with running(tmp_path, ledger, broker=BrokerOptions(host="127.0.0.1", port=port)) as (box, _, _):
+        deadline_s = time.monotonic() + 20
+        while not ledger.notices(Kind.TEST) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        (told,) = ledger.notices(Kind.TEST)
+        assert (told.code, told.subject) == ("broker_away", f"127.0.0.1:{port}")
+        status = box.status()
+        assert status.broker == BrokerStatus(connected=False, drops=0)
+        assert not status.ready
+        assert f"the broker 127.0.0.1:{port} is away" in status.reason
+        assert heard[-1], "absence stands still"
 
 
 def _no_disk(_: Record | object) -> None:

@@ -1,0 +1,148 @@
+"""The web's side of the worker's local socket."""
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from api.deps import WorkerStatus
+from sensors.batch import Float64, Int64
+from sensors.flags import Flags
+from sensors.store import Away, History, TooSlow
+from takean import local
+from takean.local import HistoryAsk, LatestAsk, RowsAnswer, StatusAnswer, StatusAsk, TotalsAnswer, TotalsAsk
+
+STATUS_S_MAX = 1.0
+"""Memory is asked: a worker that takes longer does not work."""
+ANSWER_S_MAX = 5.0
+"""More than the worker gives a question and its turn."""
+REST_S = 1.0
+"""After a question that got no answer in time, nobody is made to wait again for so long."""
+T = TypeVar("T", StatusAnswer, RowsAnswer, TotalsAnswer)
+NOBODY = WorkerStatus(alive=False, ready=False, reason="", heartbeat_age_s=0.0, stored_seq=0, judged_seq=0)
+
+
+class LocalOwner:
+    """An `Owner` of readings, and its status. For any number of threads."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._idle: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._rest_until_s = 0.0
+        self._last = NOBODY
+        self._heard_s = clock()
+
+    def status(self) -> WorkerStatus:
+        """What the worker says now, or what it last said with `alive` False."""
+        try:
+            answer = self._ask(StatusAsk(), StatusAnswer, STATUS_S_MAX)
+        except (Away, TooSlow) as error:
+            with self._lock:
+                age_s = self._clock() - self._heard_s + self._last.heartbeat_age_s
+                return replace(self._last, alive=False, ready=False, reason=str(error), heartbeat_age_s=age_s)
+        with self._lock:
+            self._last, self._heard_s = answer.status, self._clock()
+        return answer.status
+
+    def history(
+        self, key: str, *, from_us: int, to_us: int, limit: int, whole: bool
+    ) -> tuple[History, Collection[int]]:
+        """See `Owner`."""
+        ask = HistoryAsk(key=key, from_us=from_us, to_us=to_us, limit=limit, whole=whole)
+        answer = self._ask(ask, RowsAnswer, ANSWER_S_MAX)
+        time_us, value, flag = _columns(answer)
+        return History(time_us=time_us, value=value, flag=flag), answer.sealed
+
+    def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
+        """See `Owner`."""
+        return _columns(self._ask(LatestAsk(keys=keys), RowsAnswer, ANSWER_S_MAX))
+
+    def totals(
+        self, keys: list[str], *, from_us: int, to_us: int, whole: bool
+    ) -> tuple[Float64, Int64, Collection[int]]:
+        """See `Owner`."""
+        answer = self._ask(TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer, ANSWER_S_MAX)
+        return np.frombuffer(answer.total), np.frombuffer(answer.count, dtype=np.int64), answer.sealed
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def _ask(self, ask: local.Ask, kind: type[T], patience_s: float) -> T:
+        """One question over a connection of its own.
+
+        Raises
+        ------
+        Away : nobody answers
+        TooSlow : the worker gave it up
+        """
+        with self._lock:
+            if self._clock() < self._rest_until_s:
+                raise Away("the worker does not answer")
+        message = local.encode(local.Request(version=local.VERSION, ask=ask))
+        try:
+            answer = self._exchange(message, patience_s)
+        except TimeoutError:
+            with self._lock:
+                self._rest_until_s = self._clock() + REST_S
+            raise Away(f"the worker did not answer within {patience_s:g} s") from None
+        except (OSError, msgspec.MsgspecError, local.TooLarge) as error:
+            raise Away(f"the worker cannot be asked: {error}") from None
+        if isinstance(answer, local.Refused):
+            if answer.code == "too_slow":
+                raise TooSlow(answer.text)
+            raise Away(f"the worker refused a question: {answer.text}")
+        if not isinstance(answer, kind):
+            raise Away(f"the worker answered {type(answer).__name__} to {type(ask).__name__}")
+        return answer
+
+    def _exchange(self, message: bytes, patience_s: float) -> local.Answer:
+        """Over a kept connection if it still stands: a worker that was restarted has closed them all."""
+        while True:
+            try:
+                connection, kept = self._idle.get_nowait(), True
+            except queue.Empty:
+                connection, kept = self._connect(patience_s), False
+            try:
+                connection.settimeout(patience_s)
+                local.send(connection, message)
+                received = local.receive(connection, bytes_max=local.ANSWER_BYTES_MAX)
+                if received is None:
+                    raise ConnectionError("it closed the connection")
+                answer: local.Answer = local.decode_answer(received)
+            except BaseException as error:
+                connection.close()
+                if kept and isinstance(error, ConnectionError):
+                    continue
+                raise
+            self._idle.put(connection)
+            return answer
+
+    def _connect(self, patience_s: float) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(patience_s)
+            with local.reachable(self._path) as address:
+                connection.connect(address)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _columns(answer: RowsAnswer) -> tuple[Int64, Float64, Flags]:
+    return (
+        np.frombuffer(answer.time_us, dtype=np.int64),
+        np.frombuffer(answer.value),
+        np.frombuffer(answer.flag, dtype=np.uint8),
+    )

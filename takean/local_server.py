@@ -1,0 +1,216 @@
+"""The worker's side of its local socket: answers the web from threads of its own, so much at a time and no more.
+
+Whoever asks slowly, too much or nonsense loses the connection; the thread that judges never waits for any of it.
+"""
+
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from api.deps import WorkerStatus
+from sensors.batch import Float64, Int64
+from sensors.flags import Flags
+from sensors.store import DAY_US, TooSlow
+from sensors.store.duck import DuckStore
+from takean import local
+from takean.local import HistoryAsk, LatestAsk, Refused, RowsAnswer, StatusAnswer, StatusAsk, TotalsAnswer, TotalsAsk
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS_MAX = 16
+QUERIES_AT_ONCE = 1
+"""Questions to the journal that run at the same time; the rest wait their turn."""
+TURN_S_MAX = 2.0
+MESSAGE_S_MAX = 2.0
+"""For the rest of a message that has begun, and for taking an answer."""
+IDLE_S_MAX = 60.0
+_PEER = struct.Struct("3i")
+_SPAN = (np.iinfo(np.int64).min // 2, np.iinfo(np.int64).max // 2)
+
+
+class LocalServer:
+    """Listens from `start` to `stop`.
+
+    Parameters
+    ----------
+    path : of the Unix socket; an older one is replaced. Mode 0600, and only the same user or root is answered
+    sealed : days that the web reads from their files
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        store: DuckStore,
+        status: Callable[[], WorkerStatus],
+        sealed: Callable[[], Collection[int]],
+    ) -> None:
+        self._path = path
+        self._store = store
+        self._status = status
+        self._sealed = sealed
+        self._turn = threading.BoundedSemaphore(QUERIES_AT_ONCE)
+        self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._stopping = False
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(target=self._accept, name="local", daemon=True)
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises
+        ------
+        OSError : the socket cannot be made
+        """
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)  # mode at creation: at no moment may another user connect
+        try:
+            with local.reachable(self._path) as address:
+                self._listening.bind(address)
+        finally:
+            os.umask(before)
+        self._listening.listen(CONNECTIONS_MAX)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more questions; who waits for an answer gets none."""
+        self._stopping = True
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._thread.join(timeout=MESSAGE_S_MAX)
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        while not self._stopping:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            if not _is_ours(connection) or not self._room.acquire(blocking=False):
+                connection.close()
+                continue
+            threading.Thread(target=self._serve, args=(connection,), name="local answer", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            with connection:
+                while not self._stopping and self._one(connection):
+                    pass
+        except (OSError, local.TooLarge) as error:
+            if not self._stopping:
+                log.info("a local connection ended: %s", error)
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            self._room.release()
+
+    def _one(self, connection: socket.socket) -> bool:
+        connection.settimeout(IDLE_S_MAX)
+        if not connection.recv(1, socket.MSG_PEEK):
+            return False
+        connection.settimeout(MESSAGE_S_MAX)
+        message = local.receive(connection, bytes_max=local.ASK_BYTES_MAX)
+        if message is None:
+            return False
+        local.send(connection, local.encode(self._answer(message)))
+        return True
+
+    def _answer(self, message: bytes) -> local.Answer:
+        try:
+            request = local.decode_request(message)
+            if request.version != local.VERSION:
+                return Refused(code="invalid", text=f"version {request.version}; this worker speaks {local.VERSION}")
+            return self._of(request.ask)
+        except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+            return Refused(code="invalid", text=str(error))
+        except TooSlow as error:
+            return Refused(code="too_slow", text=str(error))
+        except Exception as error:
+            log.exception("a question of the web could not be answered")
+            return Refused(code="broken", text=type(error).__name__)
+
+    def _of(self, ask: local.Ask) -> local.Answer:
+        if isinstance(ask, StatusAsk):
+            return StatusAnswer(status=self._status())
+        if isinstance(ask, HistoryAsk):
+            return self._history(ask)
+        if len(ask.keys) > local.KEYS_MAX:
+            raise ValueError(f"{len(ask.keys)} series; at most {local.KEYS_MAX} are answered at once")
+        if isinstance(ask, LatestAsk):
+            time, value, flag = self._store.latest(ask.keys)
+            return _rows(time, value, flag, [])
+        return self._totals(ask)
+
+    def _history(self, ask: HistoryAsk) -> local.Answer:
+        low, high = _bounded(ask.from_us, ask.to_us)
+        sealed = [] if ask.whole else _between(self._sealed(), low, high)
+        while low // DAY_US in sealed:  # what is left out at the beginning need not be looked through
+            low = (low // DAY_US + 1) * DAY_US
+        with _Turn(self._turn):
+            rows = self._store.history(
+                ask.key, from_us=low, to_us=high, limit=min(ask.limit, local.ROWS_MAX), without=sealed
+            )
+        return _rows(rows.time_us, rows.value, rows.flag, sealed)
+
+    def _totals(self, ask: TotalsAsk) -> local.Answer:
+        low, high = _bounded(ask.from_us, ask.to_us)
+        sealed = [] if ask.whole else _between(self._sealed(), low, high + 1)
+        with _Turn(self._turn):
+            total, count = self._store.totals(ask.keys, from_us=low, to_us=high, without=sealed)
+        return TotalsAnswer(
+            total=local.packed(total, np.float64), count=local.packed(count, np.int64), sealed=sorted(sealed)
+        )
+
+
+class _Turn:
+    """One of the questions that may run now."""
+
+    def __init__(self, turn: threading.BoundedSemaphore) -> None:
+        self._turn = turn
+
+    def __enter__(self) -> None:
+        if not self._turn.acquire(timeout=TURN_S_MAX):
+            raise TooSlow("too many questions at once")
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.release()
+
+
+def _rows(time_us: Int64, value: Float64, flag: Flags, sealed: Collection[int]) -> RowsAnswer:
+    return RowsAnswer(
+        time_us=local.packed(time_us, np.int64),
+        value=local.packed(value, np.float64),
+        flag=local.packed(flag, np.uint8),
+        sealed=sorted(sealed),
+    )
+
+
+def _bounded(low: int, high: int) -> tuple[int, int]:
+    return max(low, _SPAN[0]), min(high, _SPAN[1])
+
+
+def _between(days: Collection[int], low: int, high: int) -> list[int]:
+    return [day for day in days if day * DAY_US < high and (day + 1) * DAY_US > low]
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return user in (0, os.geteuid())

@@ -1,0 +1,202 @@
+"""`takean run`: three processes that live and die apart, and one that brings back whoever died.
+
+The supervisor loads nothing of the program and holds nothing: no file, no port, no reading. What it starts are commands
+of the same program; each says on a pipe when it is ready, and the kernel ends it when the supervisor is no more.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+ORDER = ("worker", "dispatch", "web")
+"""In which they are started. They are stopped the other way round: the pages say that they end, then what is due is
+sent, and the worker judges to the last."""
+STOP_S_MAX: Mapping[str, float] = {"web": 10.0, "dispatch": 15.0, "worker": 25.0}
+"""Then it is killed: what is on disk is whole at any moment."""
+STEADY_S = 30.0
+"""Whoever ran so long is brought back at once; who dies sooner waits, twice as long each time."""
+WAIT_S, WAIT_S_MAX = 0.5, 15.0
+WRONG = 2
+FAILED = 1
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    ready: Mapping[str, object] | None = None
+    """What it said when it was ready, of its newest start."""
+    was_ready: bool = False
+    """Once, since the beginning."""
+    pipe: int = -1
+    received: bytes = b""
+    started_s: float = 0.0
+    deaths: int = 0
+    """In a row, each after less than STEADY_S."""
+    due_s: float = 0.0
+    """When to start it, while it has no process."""
+
+
+class Supervisor:
+    """Runs the three until a signal, or until one of them cannot begin.
+
+    Parameters
+    ----------
+    command : starts a process by its name; `--ready FD --parent PID` is added
+    announce : called once, with what each said when it was ready
+    """
+
+    def __init__(
+        self, command: Callable[[str], Sequence[str]], *, announce: Callable[[Mapping[str, Mapping[str, object]]], None]
+    ) -> None:
+        self._command = command
+        self._announce = announce
+        self._children = [_Child(name) for name in ORDER]
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+        self._announced = False
+
+    def run(self) -> int:
+        """Until the end; returns the exit code."""
+        wake, woken = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(woken, False)
+        before = signal.set_wakeup_fd(woken)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(wake, selectors.EVENT_READ)
+        try:
+            code = self._watch(wake)
+        finally:
+            killed = self._end()
+            signal.set_wakeup_fd(before)
+        return code or (FAILED if killed else 0)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _watch(self, wake: int) -> int:
+        while not self._stopping:
+            for child in self._children:
+                if child.process is None:
+                    if time.monotonic() >= child.due_s:
+                        self._start(child)
+                elif (code := child.process.poll()) is not None:
+                    self._read(child)  # it may have been ready for a moment
+                    if (end := self._died(child, code)) is not None:
+                        return end
+            self._announce_once()
+            waits = [c.due_s - time.monotonic() for c in self._children if c.process is None]
+            for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
+                if key.fileobj == wake:
+                    with suppress(BlockingIOError):
+                        os.read(wake, 4096)
+                else:
+                    self._read(key.data)
+        return 0
+
+    def _start(self, child: _Child) -> None:
+        child.pipe, theirs = os.pipe()
+        os.set_blocking(child.pipe, False)
+        words = [*self._command(child.name), "--ready", str(theirs), "--parent", str(os.getpid())]
+        # A group of its own: Ctrl-C in a terminal is for the supervisor, which stops them in order.
+        child.process = subprocess.Popen(  # noqa: S603  (our own program)
+            words, pass_fds=(theirs,), process_group=0, stdin=subprocess.DEVNULL
+        )
+        os.close(theirs)
+        child.started_s, child.ready, child.received = time.monotonic(), None, b""
+        self._selector.register(child.pipe, selectors.EVENT_READ, child)
+
+    def _read(self, child: _Child) -> None:
+        if child.pipe < 0:
+            return
+        try:
+            data = os.read(child.pipe, 65_536)
+        except BlockingIOError:
+            return
+        child.received += data
+        if not data:
+            self._close(child)
+            with suppress(ValueError):
+                child.ready = json.loads(child.received)
+                child.was_ready = True
+
+    def _close(self, child: _Child) -> None:
+        if child.pipe >= 0:
+            self._selector.unregister(child.pipe)
+            os.close(child.pipe)
+            child.pipe = -1
+
+    def _died(self, child: _Child, code: int) -> int | None:
+        """Bring it back, now or later; the exit code if it never could begin."""
+        lived_s = time.monotonic() - child.started_s
+        child.process = None
+        self._close(child)
+        if code > 0 and not child.was_ready:
+            # It has said why. Nothing is served by half.
+            return WRONG if code == WRONG else FAILED
+        child.deaths = 0 if lived_s >= STEADY_S else child.deaths + 1
+        wait_s = 0.0 if child.deaths <= 1 else min(WAIT_S_MAX, WAIT_S * 2 ** (child.deaths - 2))
+        child.due_s = time.monotonic() + wait_s
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        log.error("%s died (%s) after %.1f s; started again in %.1f s", child.name, how, lived_s, wait_s)
+        return None
+
+    def _announce_once(self) -> None:
+        if not self._announced and all(child.ready is not None for child in self._children):
+            self._announced = True
+            self._announce({child.name: child.ready for child in self._children if child.ready is not None})
+
+    def _end(self) -> bool:
+        """Stop them in order; True if one had to be killed."""
+        killed = False
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            child.process.terminate()
+            try:
+                # One that was only beginning has not yet learned to answer the signal.
+                killed |= child.process.wait(STOP_S_MAX[child.name]) not in (0, -signal.SIGTERM)
+            except subprocess.TimeoutExpired:
+                log.error("%s did not stop within %g s and was killed", child.name, STOP_S_MAX[child.name])
+                child.process.kill()
+                child.process.wait()
+                killed = True
+            self._close(child)
+        return killed
+
+
+def finished(command: Sequence[str]) -> int:
+    """Run a command to its end; its exit code."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603  (our own program)
+
+
+def die_with(parent: int) -> None:
+    """End this process at once when the supervisor ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was quicker
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def say_ready(pipe: int, **what: object) -> None:
+    """Tell the supervisor."""
+    with os.fdopen(pipe, "wb") as file, suppress(BrokenPipeError):
+        file.write(json.dumps(what).encode())
+
+
+def program(name: str) -> Sequence[str]:
+    """A command of this program."""
+    return (sys.executable, "-m", "takean", name)

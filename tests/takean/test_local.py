@@ -1,0 +1,249 @@
+"""The worker's local socket: who may ask, how much, and what it costs the judge."""
+
+import os
+import socket
+import stat
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.deps import BrokerStatus, Latency, WorkerStatus
+from sensors.store import Away, TooSlow
+from sensors.store import duck as duck_of
+from sensors.store.duck import DuckStore
+from takean import local, local_client, local_server
+from takean.local_client import LocalOwner
+from takean.local_server import LocalServer
+from tests.builders import T0_US, batch
+
+KEYS = ["A/stage_m"]
+STATUS = WorkerStatus(
+    alive=True,
+    ready=True,
+    reason="",
+    heartbeat_age_s=0.25,
+    stored_seq=12,
+    judged_seq=11,
+    readings={"stored": 12, "repeat": 1, "conflict": 0},
+    quarantined=3,
+    unrecorded=2,
+    forgotten=1,
+    broker=BrokerStatus(connected=True, drops=4),
+    latency=Latency(buckets=[(0.1, 3), (1.0, 9)], sum_s=1.5, count=9),
+    cpu_s={"worker": 1.5},
+    connections=2,
+    device_status={"A": "online"},
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckStore]:
+    with closing(DuckStore(tmp_path / "journal.duckdb", KEYS)) as made:
+        readings = batch(list(np.arange(1000.0)))
+        n = len(readings)
+        flag = np.ones(n, dtype=np.uint8)
+        made.append(readings, np.zeros(n, dtype=np.bool_), flag, np.zeros(n, dtype=np.uint32))
+        yield made
+
+
+@pytest.fixture
+def address(tmp_path: Path, store: DuckStore) -> Iterator[Path]:
+    folder = tmp_path / ("a long way to go " * 6)
+    folder.mkdir()
+    server = LocalServer(folder / "worker.socket", store=store, status=lambda: STATUS, sealed=lambda: ())
+    server.start()
+    yield folder / "worker.socket"
+    server.stop()
+
+
+@pytest.fixture
+def owner(address: Path) -> Iterator[LocalOwner]:
+    with closing(LocalOwner(address)) as made:
+        yield made
+
+
+def knock(address: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    with local.reachable(address) as short:
+        connection.connect(short)
+    return connection
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_everything_the_worker_says_of_itself_arrives(owner: LocalOwner) -> None:
+    assert owner.status() == STATUS
+
+
+def test_only_its_owner_may_ask(address: Path) -> None:
+    assert len(os.fsencode(address)) > 108, "a longer path than the system takes"
+    assert stat.S_IMODE(address.stat().st_mode) == 0o600
+
+
+def test_what_it_last_said_is_kept_and_marked_when_it_answers_no_more(store: DuckStore, tmp_path: Path) -> None:
+    path, clock = tmp_path / "w.socket", [0.0]
+    server = LocalServer(path, store=store, status=lambda: STATUS, sealed=lambda: ())
+    server.start()
+    with closing(LocalOwner(path, clock=lambda: clock[0])) as owner:
+        assert owner.status() == STATUS
+        server.stop()
+        clock[0] = 7.0
+        told = owner.status()
+        assert "cannot be asked" in told.reason
+        assert told == replace(STATUS, alive=False, ready=False, reason=told.reason, heartbeat_age_s=7.25)
+
+
+def test_a_worker_that_came_back_is_found_again(store: DuckStore, tmp_path: Path) -> None:
+    path = tmp_path / "w.socket"
+    with closing(LocalOwner(path)) as owner:
+        for _ in range(3):
+            server = LocalServer(path, store=store, status=lambda: STATUS, sealed=lambda: ())
+            server.start()
+            assert owner.status().alive
+            assert owner.latest(KEYS)[1].tolist() == [999.0]
+            server.stop()
+            assert not owner.status().alive
+
+
+def test_a_stopped_worker_costs_one_wait_and_not_one_for_each_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_client, "STATUS_S_MAX", 0.2)
+    clock = [0.0]
+    with (
+        closing(socket.socket(socket.AF_UNIX)) as mute,
+        closing(LocalOwner(tmp_path / "w.socket", clock=lambda: clock[0])) as owner,
+    ):
+        mute.bind(str(tmp_path / "w.socket"))
+        mute.listen()
+        assert "did not answer within" in owner.status().reason
+        began_s = time.monotonic()
+        for _ in range(50):
+            with pytest.raises(Away):
+                owner.latest(KEYS)
+        assert time.monotonic() - began_s < 1.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"", "truncated"),
+        (b"\xc1", "MessagePack"),
+        (local.encode({"version": 1, "ask": {"type": "drop"}}), "drop"),
+        (local.encode({"version": 2, "ask": {"type": "status"}}), "speaks 1"),
+        (local.encode({"version": 1, "ask": {"type": "latest", "keys": ["x"] * (local.KEYS_MAX + 1)}}), "at most"),
+        (
+            local.encode(
+                {
+                    "version": 1,
+                    "ask": {"type": "history", "key": "x", "from_us": 0, "to_us": 2**63, "limit": 1, "whole": True},
+                }
+            ),
+            "",
+        ),
+    ],
+    ids=["nothing", "no message", "another question", "another version", "too many series", "beyond all time"],
+)
+def test_nonsense_is_refused_and_the_next_question_answered(
+    address: Path, owner: LocalOwner, sent: bytes, expected: str
+) -> None:
+    with closing(knock(address)) as connection:
+        local.send(connection, sent)
+        received = local.receive(connection, bytes_max=1 << 20)
+    assert received is not None
+    answer = local.decode_answer(received)
+    if expected:
+        assert isinstance(answer, local.Refused)
+        assert answer.code == "invalid"
+        assert expected in answer.text
+    assert owner.status().alive
+
+
+def test_whoever_announces_too_much_or_never_ends_loses_the_connection(
+    address: Path, owner: LocalOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_server, "MESSAGE_S_MAX", 0.2)
+    with closing(knock(address)) as greedy, closing(knock(address)) as slow:
+        greedy.sendall(struct.pack(">I", local.ASK_BYTES_MAX + 1))
+        slow.sendall(struct.pack(">I", 100) + b"half")
+        assert greedy.recv(1) == b""
+        assert slow.recv(1) == b""
+    assert owner.status().alive
+
+
+def test_connections_are_bounded_and_free_again_when_left(address: Path) -> None:
+    held = [knock(address) for _ in range(local_server.CONNECTIONS_MAX)]
+    with closing(knock(address)) as late:
+        assert late.recv(1) == b""
+    for connection in held:
+        connection.close()
+
+    def answers() -> bool:
+        with closing(LocalOwner(address)) as owner:
+            return owner.status().alive
+
+    assert until(answers)
+
+
+def test_a_question_that_takes_too_long_is_given_up(
+    store: DuckStore, owner: LocalOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duck_of, "ANSWER_S_MAX", 0.05)
+    endless = "(select a.* from reading a, range(400000000) b(x) where hash(x + a.seq) % 1000000007 = 3"
+    heavy = f"{endless} and not list_contains($without::bigint[], 0))"
+    monkeypatch.setattr(duck_of, "OPEN_ROWS", heavy)
+    with pytest.raises(TooSlow, match="ask for less"):
+        owner.history(KEYS[0], from_us=0, to_us=T0_US * 2, limit=10, whole=True)
+    assert owner.latest(KEYS)[1].tolist() == [999.0]
+    assert store.last_seq() == 1000
+
+
+def test_a_crowd_of_questions_holds_up_no_append(store: DuckStore, address: Path) -> None:
+    """Eight clients ask for all there is without a pause while the journal is written: medians, so that a busy machine
+    proves nothing."""
+    stop, asked = threading.Event(), [0] * 8
+
+    def ask(i: int) -> None:
+        with closing(LocalOwner(address)) as owner:
+            while not stop.is_set():
+                try:
+                    owner.history(KEYS[0], from_us=0, to_us=T0_US * 2, limit=50_000, whole=True)
+                    asked[i] += 1
+                except (Away, TooSlow):
+                    continue
+
+    def seconds_of_appends(first: int) -> list[float]:
+        spent = []
+        for i in range(first, first + 60):
+            rows = batch([1.0], start_us=T0_US + (2000 + i) * 60_000_000)
+            began_s = time.perf_counter()
+            store.recognise(rows)
+            store.append(rows, np.zeros(1, np.bool_), np.ones(1, np.uint8), np.zeros(1, np.uint32))
+            spent.append(time.perf_counter() - began_s)
+        return spent
+
+    alone = float(np.median(seconds_of_appends(0)))
+    crowd = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+    for thread in crowd:
+        thread.start()
+    assert until(lambda: sum(asked) > 5)
+    crowded = float(np.median(seconds_of_appends(60)))
+    stop.set()
+    for thread in crowd:
+        thread.join()
+    assert crowded < max(0.1, 10 * alone), f"{alone * 1e3:.1f} ms alone, {crowded * 1e3:.1f} ms in a crowd"
