@@ -1,11 +1,12 @@
 # Every command sets up what it needs. The only prerequisites are make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak clean
+.PHONY: help run test check look bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+AXE := tests/look/node_modules/.package-lock.json
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -13,7 +14,7 @@ help: ## this list
 run: $(VENV)/run ## show a river rising: the demonstration (ARGS="--speed 60" and other options of `takean demo`)
 	$(BIN)/takean demo $(ARGS)
 
-test: $(VENV)/dev $(VENV)/system check ## all tests
+test: $(VENV)/dev $(VENV)/system $(AXE) check ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev ## format, lint, types
@@ -21,14 +22,17 @@ check: $(VENV)/dev ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+look: $(VENV)/dev $(VENV)/system ## our pages beside the pictures of the design, in build/look; see docs/look.md
+	$(BIN)/python -m tests.look.side_by_side
+
 bench: $(VENV)/dev ## benchmarks, printed as tables; see docs/performance.md
 	$(BIN)/python -m bench
 
-soak: $(VENV)/dev $(VENV)/system ## the full counts of what `make test` samples; prints seed and commit
+soak: $(VENV)/dev $(VENV)/system $(AXE) ## the full counts of what `make test` samples; prints seed and commit
 	TAKEAN_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(ARGS)
 
 clean: ## forget the environment and what was built
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build tests/look/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/uv:
 	@sh deploy/prerequisites.sh python
@@ -48,4 +52,9 @@ $(VENV)/dev: $(BIN)/uv requirements-dev.lock pyproject.toml
 
 $(VENV)/system: deploy/prerequisites.sh
 	@sh deploy/prerequisites.sh test
+	@touch $@
+
+# The accessibility checker, exactly as its lock pins it; no script of it runs, and it is never part of the project.
+$(AXE): tests/look/package-lock.json tests/look/.npmrc | $(VENV)/system
+	cd tests/look && npm ci --silent
 	@touch $@

@@ -18,6 +18,7 @@ test)
     command -v openssl >/dev/null || missing="$missing openssl"
     fc-list 2>/dev/null | grep -qi thai || missing="$missing fonts-noto-core"
     command -v git >/dev/null || missing="$missing git"
+    command -v npm >/dev/null || missing="$missing nodejs npm"
     ;;
 *)
     echo "prerequisites.sh: python or test?" >&2
