@@ -2,6 +2,14 @@
 
 OVERVIEW = "console/overview.html"
 PANEL = "console/_panel.html"
+TIMELINE = "console/_timeline.html"
+STATIONS = "console/stations.html"
+STATIONS_FRAGMENT = "console/_stations.html"
+STATION = "console/station.html"
+STATION_FRAGMENT = "console/_station.html"
+PUBLIC_STATION = "public/station.html"
+WALL = "wall.html"
+WALL_FRAGMENT = "_wall.html"
 CONSOLE_FRAGMENTS = {
     "top": "console/_top.html",
     "incident": "console/_incident.html",

@@ -34,6 +34,8 @@ class World:
     place_en: str
     judging: bool
     """Whether the worker's heartbeat is fresh: False is a banner on every page, silence is not safety."""
+    newest: Moment | None = None
+    """Of the newest reading of any station: how old a page is that nobody judges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,10 @@ class IncidentView:
     others: int
     """How many more episodes are open."""
     decision: DecisionView
+    unknown_for: str = ""
+    """How long nothing has been known of it; empty while something is."""
+    held: str = ""
+    """Why it stands above what is measured now; empty when it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +164,12 @@ class AlarmRow:
     """None for what is no danger to people: notices, silent stations."""
     station: str
     """Station to show when the row is chosen; empty for none."""
+    unknown_for: str = ""
+    """How long nothing has been known of it; empty while something is."""
+    held: str = ""
+    """Why it stands above what is measured now; empty when it does not."""
+    tints: Sequence[str] = ()
+    """Names of the places on the map that it concerns; empty for what is no danger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +205,119 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A label on an axis."""
+
+    at: float
+    """Place on the axis, % from the left or the top."""
+    text: str
+    date: str
+    """Second line, with the Buddhist year; empty where the day is clear."""
+    minor: bool
+    """Left out where there is little room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartLine:
+    """A labelled level across the plot."""
+
+    level: int
+    """1-3; 0 for the bank alone."""
+    label: str
+    at: float
+    """% from the top."""
+    label_at: float
+    """The same, moved apart from its neighbours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of the time axis."""
+
+    at: float
+    """% from the left."""
+    width: float
+    name: str
+    """CSS word: good, doubted, missing, or level-0 .. level-3, level-unknown."""
+    text: str
+    """In words, for who points at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Rain of one hour, % of the plot."""
+
+    at: float
+    width: float
+    height: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One reading, % of the plot."""
+
+    x: float
+    y: float
+    text: str
+    beyond: bool
+    """It lies outside what the plot shows and stands at its edge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartRow:
+    """One line of the table beside a chart."""
+
+    iso: str
+    clock: str
+    date: str
+    value: str
+    """Newest usable one of the step; `–` where there is none."""
+    highest: str
+    rain: str
+    """Sum of the step; empty without a gauge."""
+    quality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A hydrograph, ready to draw: every place is in % of the plot, so that one drawing serves every width."""
+
+    key: str
+    """`WL-01/stage_m`"""
+    title: str
+    unit: str
+    from_top: bool
+    """Whether the bars hang from above (rain over a river) or stand (a rain gauge's own)."""
+    runs: Sequence[str]
+    """Unbroken lines, each as points `x,y x,y` of a 1000 x 1000 square; a gap is never bridged."""
+    lonely: Sequence[Spot]
+    """Readings with gaps on both sides."""
+    doubted: Sequence[Spot]
+    """Suspect or failed: not part of any line."""
+    gaps: Sequence[Span]
+    zones: Sequence[tuple[int, float, float]]
+    """(level, top, height): from a threshold to the next one."""
+    lines: Sequence[ChartLine]
+    bars: Sequence[Bar]
+    bars_name: str
+    """`ฝน มม./ชม. · RF-01 อบต.โพนยาง`; empty for none."""
+    bar_ticks: Sequence[Tick]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    now_at: float
+    newest: Spot | None
+    quality: Sequence[Span]
+    levels: Sequence[Span]
+    """What the machine judged of the area; empty where no rule speaks of it."""
+    rows: Sequence[ChartRow]
+    step_text: str
+    """`ราย 15 นาที`"""
+    summary: str
+    """For who cannot see it, and under it for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PanelView:
     """The station panel."""
 
@@ -223,6 +348,194 @@ class PanelView:
     """Label and value pairs: rain 24 h, flag of the newest reading, battery, unsurveyed thresholds ..."""
     summary: str
     """One sentence for screen readers."""
+    held: str = ""
+    """Why the judged level stands above what is measured now; empty when it does not."""
+    chart: Chart | None = None
+    """Filled where it is shown: it needs more of the past than the facts hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One place in the timeline."""
+
+    place: str
+    icon: str
+    spans: Sequence[Span]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What somebody did, or several things done at nearly the same time."""
+
+    at: float
+    """% from the left."""
+    icon: str
+    filled: bool
+    """Whether the public was told something by it."""
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineView:
+    """The last hours of every story."""
+
+    title: str
+    lanes: Sequence[Lane]
+    acts: Sequence[Act]
+    ticks: Sequence[Tick]
+    now_at: float
+    word_fits: float
+    """Least width of a band, %, that carries its word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdRow:
+    """One line of the table of thresholds, with where its number comes from."""
+
+    level: int
+    """1-3; 0 for the bank."""
+    word: str
+    value: str
+    share: str
+    """`85% ของตลิ่ง`; empty where it is no fraction of the bank."""
+    leave: str
+    holds: str
+    """How long it must hold before the level rises and falls."""
+    source: str
+    author: str
+    date: str
+    surveyed: bool
+    """False: the number rests on a bank that nobody has measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRow:
+    """One reading as it came."""
+
+    at: Moment
+    value: str
+    flag: int
+    flag_word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCard:
+    """One instrument or property of a station, with a line of its past where there is one."""
+
+    icon: str
+    label: str
+    value: str
+    note: str
+    runs: Sequence[str]
+    """As in `Chart`; empty where there is no past to draw."""
+    bad: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRow:
+    """One day of the completeness picture."""
+
+    label: str
+    cells: Sequence[tuple[str, str]]
+    """24 of (CSS word, sentence): full, most, some, few, none, or ahead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completeness:
+    """Which promised readings came."""
+
+    share: str
+    """`98.5%`"""
+    since: str
+    longest: str
+    """Longest gap with its time; empty for none."""
+    days: Sequence[DayRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationView:
+    """The page of one station, for officers and for residents."""
+
+    world: World
+    panel: PanelView
+    english: str
+    """Its name in English."""
+    about: Sequence[tuple[str, str]]
+    """Label and value pairs: kind, areas, bank, datum."""
+    window: str
+    windows: Sequence[tuple[str, str]]
+    """(name in the address, words)."""
+    thresholds: Sequence[ThresholdRow]
+    health: Sequence[HealthCard]
+    completeness: Completeness | None
+    readings: Sequence[ReadingRow]
+    csv_url: str
+    csv_size: str
+    staleness: str
+    """As on the public page: values of an old station are withheld from residents."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRow:
+    """One line of the list of stations."""
+
+    station: str
+    name: str
+    icon: str
+    level: int
+    level_word: str
+    value: str
+    data: Moment | None
+    battery: str
+    flag_word: str
+    attention: str
+    """Why somebody should look; empty for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationsView:
+    """The list of stations."""
+
+    world: World
+    rows: Sequence[StationRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallStation:
+    """One of the stations in huge numbers."""
+
+    level: int
+    level_word: str
+    name: str
+    value: str
+    unit: str
+    """`ม. จากตลิ่ง`, or the unit of the stage."""
+    trend: str
+    text: str
+    chart: Chart | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallView:
+    """The screen on the wall: read from across the room, no controls."""
+
+    world: World
+    level: int
+    """Highest judged level of an open story, 0 for none, -2 when nothing is known."""
+    title: str
+    detail: str
+    stations: Sequence[WallStation]
+    facts: Sequence[tuple[str, str, str]]
+    """(icon, label, value)."""
+    fault: str
+    """What is broken; empty for nothing."""
+    pins: Sequence[Pin]
+    tints: Sequence[tuple[int, Sequence[str]]]
+    """(level, names of places) of every open danger."""
+    map_url: str
+    bounds: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +554,8 @@ class ConsoleView:
     map_url: str
     bounds: tuple[float, float, float, float]
     """South, west, north, east of the area."""
+    timeline: TimelineView | None = None
+    """Filled where it is shown: it needs the past."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +587,8 @@ class RiverView:
     trend_text: str
     """`น้ำกำลังขึ้น ชั่วโมงละ 11 ซม.`"""
     data: Moment | None
+    station: str = ""
+    """Whose page shows more; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,11 +29,6 @@ FILES: dict[str, dict[str, str]] = {
         "dist/leaflet.css": "leaflet/leaflet.css",
     },
     "lucide-static": {"LICENSE": "lucide/LICENSE"},
-    "uplot": {
-        "LICENSE": "uplot/LICENSE",
-        "dist/uPlot.iife.min.js": "uplot/uPlot.iife.min.js",
-        "dist/uPlot.min.css": "uplot/uPlot.min.css",
-    },
 }
 """Package -> {path in the package: path under static/vendor}. Each takes its licence text along."""
 

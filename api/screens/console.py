@@ -9,6 +9,7 @@ from alerts.people import ROLE_THAI, Actor, Permission
 from alerts.words import HAZARD_WORDS, duration, thai_clock
 from api.screens.decisions import decision
 from api.screens.facts import Facts, worst_first
+from api.screens.held import held_text
 from api.screens.stations import Observed, gap_text, panel, pin, trend_text
 from api.screens.words import (
     FAULT,
@@ -45,6 +46,7 @@ ALARM_ROWS_MAX = 200
 def world(facts: Facts) -> World:
     """What stands on every page."""
     place = facts.registry.place
+    newest = min(int(facts.time_us.max(initial=0)), facts.now_us)
     return World(
         kind=facts.kind,
         speed=facts.speed,
@@ -53,6 +55,7 @@ def world(facts: Facts) -> World:
         place_long=place.long,
         place_en=place.english,
         judging=facts.judging,
+        newest=moment(newest, facts.now_us) if newest else None,
     )
 
 
@@ -99,7 +102,23 @@ def incident(facts: Facts) -> IncidentView | None:
         others=len(stories) - 1,
         decision=decision(facts, worst, place),
         station=_grounds(facts, worst)[1],
+        unknown_for=_unknown_for(facts, worst),
+        held=held_text(facts, worst),
     )
+
+
+def _unknown_for(facts: Facts, episode: Episode) -> str:
+    """How long nothing has been known of a story's place; empty while something is."""
+    if episode.known:
+        return ""
+    found = (s for s in facts.statuses if (s.area, s.hazard) == (episode.area, episode.hazard) and not s.known)
+    status = next(found, None)
+    return duration(facts.now_us - status.since_us) if status else ""
+
+
+def _tints(registry: Registry, area: str) -> tuple[str, ...]:
+    """Names under which a map may show an area and what lies in it."""
+    return tuple(registry.areas[a].name for a in registry.descendants(area)) if area in registry.areas else ()
 
 
 def kpis(facts: Facts, everyone: Sequence[Observed]) -> tuple[Kpi, ...]:
@@ -261,6 +280,9 @@ def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
         version=episode.version,
         decision=None if fault else decision(facts, episode, place),
         station=station,
+        unknown_for=_unknown_for(facts, episode),
+        held="" if fault else held_text(facts, episode),
+        tints=() if fault or not episode.judged_level else _tints(facts.registry, episode.area),
     ), episode.since_us
 
 

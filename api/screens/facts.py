@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from alerts.episode import AreaStatus, Episode, Event, Kind, Notice
 from alerts.ledger import DeliveryState, PreviewMessage
 from alerts.route import Routes
 from alerts.rules import RuleSet
 from sensors.batch import Float64, Int64
-from sensors.flags import Flags
+from sensors.flags import Flags, usable
 from sensors.stations import Registry
 from sensors.store import History
 
@@ -65,3 +67,10 @@ class Facts:
 def worst_first(episode: Episode) -> tuple[int, int, int]:
     """Sort key: what people must look at first."""
     return (-max(episode.judged_level, episode.public_level), -episode.judged_level, -episode.opened_us)
+
+
+def usable_rows(facts: Facts, series: int) -> tuple[Int64, Float64]:
+    """Times and values a rule would listen to, rising in time."""
+    history = facts.recent[series]
+    good = usable(history.flag) & np.isfinite(history.value)
+    return history.time_us[good], history.value[good]

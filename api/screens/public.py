@@ -193,6 +193,7 @@ def _river(facts: Facts, observed: Observed, language: str, phrases: PublicPhras
             trend="",
             trend_text="",
             data=data,
+            station=observed.station.id,
         )
     gap_cm, fill = None, 0.0
     headline = f"{'stage' if english else 'ระดับน้ำ'} {observed.value:.2f} {'m' if english else 'เมตร'}"
@@ -209,6 +210,7 @@ def _river(facts: Facts, observed: Observed, language: str, phrases: PublicPhras
         trend=observed.trend,
         trend_text=_trend_words(observed, english=english),
         data=data,
+        station=observed.station.id,
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.words import duration
-from api.screens.facts import CLOCK_AHEAD_US, DAY_US, HOUR_US, MINUTE_US, Facts
+from api.screens.facts import CLOCK_AHEAD_US, DAY_US, HOUR_US, MINUTE_US, Facts, usable_rows
+from api.screens.held import held_at
 from api.screens.words import (
     FAULT,
     FLAG_WORDS,
@@ -18,11 +19,10 @@ from api.screens.words import (
     moment,
     number,
     rain_word,
+    short_age,
     signed,
 )
 from api.views import PanelView, Pin, Threshold
-from sensors.batch import Float64, Int64
-from sensors.flags import usable
 from sensors.quantities import QUANTITIES
 from sensors.stations import Registry, Station
 
@@ -115,7 +115,7 @@ def _observe(facts: Facts, station: Station, indices: Sequence[int]) -> Observed
     heard = max((_heard(facts, i) for i in indices), default=0)
     silent = heard > 0 and facts.now_us - heard > _silence_us(facts, station)
     time_us, value = _newest_usable(facts, series)
-    ladder = _ladder(facts, series)
+    ladder = ladder_of(facts, series)
     listen_us = int(facts.rules.ladders.cover_us[ladder]) if ladder >= 0 else _silence_us(facts, station)
     current = bool(time_us) and not silent and facts.now_us - time_us <= listen_us
     expected = DAY_US / facts.registry.series[series].cadence_us if series >= 0 else math.inf
@@ -165,18 +165,9 @@ def _newest_usable(facts: Facts, series: int) -> tuple[int, float]:
     return (int(time_us[-1]), float(value[-1])) if len(time_us) else (0, math.nan)
 
 
-def usable_rows(facts: Facts, series: int) -> tuple[Int64, Float64]:
-    """Times and values a rule would listen to, rising in time."""
-    history = facts.recent[series]
-    good = usable(history.flag) & np.isfinite(history.value)
-    return history.time_us[good], history.value[good]
-
-
-def _ladder(facts: Facts, series: int) -> int:
-    if series < 0:
-        return -1
-    first = facts.rules.ladders.first
-    return int(first[series]) if first[series] < first[series + 1] else -1
+def ladder_of(facts: Facts, series: int) -> int:
+    """The ladder whose thresholds are heights of a series, not its slope; -1 for none."""
+    return facts.rules.ladders.by_level(series) if series >= 0 else -1
 
 
 def level_of(facts: Facts, ladder: int, value: float) -> int:
@@ -232,8 +223,13 @@ def pin(facts: Facts, observed: Observed) -> Pin:
         text, unit = number(observed.value, 0), "มคก."
         sentence = f"ฝุ่น PM2.5 {text} ไมโครกรัมต่อลูกบาศก์เมตร"
     elif observed.silent:
+        text = short_age(facts.now_us - observed.heard_us)
         sentence = f"ไม่มีข้อมูลมา {duration(facts.now_us - observed.heard_us)}"
-    parts = (f"{station.id} {station.name}", observed.word, sentence, trend_text(observed).lstrip("↑↓→ "))
+    trend = trend_text(observed).lstrip("↑↓→ ")
+    # What is written on the pin is part of its name too: people who speak to their computer say what they see.
+    seen = f"{text} {unit}".strip()
+    written = f"บนหมุด {seen}" if seen not in (NO_VALUE, "") and seen not in sentence else ""
+    parts = (f"{station.id} {station.name}", observed.word, sentence, trend, written)
     return Pin(
         station=station.id,
         name=station.name,
@@ -262,7 +258,8 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
     if observed.current and held.banks and observed.quantity == "stage_m":
         deep = held.banks.lower_m - held.banks.bed_m
         percent = f"{100 * (observed.value - held.banks.bed_m) / deep:.0f}%".replace("-", "−")
-    gauge = _nearest_gauge(everyone, held)
+    near = nearest_gauge(facts.registry, held)
+    gauge = next((o for o in everyone if o.station.id == near and o.quantity == "rain_mm"), None)
     newest = observed.time_us or observed.heard_us
     words = (f"{held.name}: {quantity.thai}", f"{value} {unit}" if observed.current else observed.word, gap)
     return PanelView(
@@ -283,6 +280,7 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
         rain_name=f"{gauge.station.id}/{facts.registry.series[gauge.series].name}" if gauge else "",
         facts=_facts_of(facts, observed, gauge),
         summary=" ".join(w for w in (*words, trend_text(observed).lstrip("↑↓→ ")) if w),
+        held=held_at(facts, held.areas, observed.level) if observed.current and observed.judged else "",
     )
 
 
@@ -294,7 +292,7 @@ def window_h(quantity: str, cadence_s: float) -> int:
 def thresholds(facts: Facts, observed: Observed) -> tuple[Threshold, ...]:
     """The lines of the hydrograph: its own thresholds, and the lower bank."""
     lines: list[Threshold] = []
-    ladder = _ladder(facts, observed.series)
+    ladder = ladder_of(facts, observed.series)
     if ladder >= 0:
         steps = facts.rules.ladders.enter[:, ladder]
         lines += [
@@ -308,13 +306,15 @@ def thresholds(facts: Facts, observed: Observed) -> tuple[Threshold, ...]:
     return tuple(lines)
 
 
-def _nearest_gauge(everyone: Sequence[Observed], station: Station) -> Observed | None:
+def nearest_gauge(registry: Registry, station: Station) -> str:
+    """Station with the rain gauge nearest to another, as the crow flies; empty when nobody measures rain."""
     narrowing = math.cos(math.radians(station.lat))
 
-    def distance(other: Observed) -> float:
-        return math.hypot(other.station.lat - station.lat, narrowing * (other.station.lon - station.lon))
+    def distance(other: Station) -> float:
+        return math.hypot(other.lat - station.lat, narrowing * (other.lon - station.lon))
 
-    return min((o for o in everyone if o.quantity == "rain_mm"), key=distance, default=None)
+    gauges = [s for s in registry.stations.values() if any(x.quantity == "rain_mm" for x in s.sensor)]
+    return min(gauges, key=distance).id if gauges else ""
 
 
 def _facts_of(facts: Facts, observed: Observed, gauge: Observed | None) -> tuple[tuple[str, str], ...]:

@@ -65,6 +65,14 @@ def ago(time_us: int, now_us: int, *, language: str = "th") -> str:
     return f"{duration(age)}ที่แล้ว"
 
 
+def short_age(span_us: int) -> str:
+    """`25 นาที`, `2 ชม.`, `3 วัน`: its largest unit only, for where there is little room."""
+    minutes = max(0, span_us) // MINUTE_US
+    if minutes >= 1440:
+        return f"{minutes // 1440} วัน"
+    return f"{minutes // 60} ชม." if minutes >= 60 else f"{minutes} นาที"
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """`−0.42`, `+0.18`, `0.00` with a true minus sign; NaN is a dash."""
     if math.isnan(value):

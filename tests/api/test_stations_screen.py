@@ -46,7 +46,7 @@ def test_silence_is_a_fault_and_hides_the_value(world: World) -> None:
     assert seen(world, "WL-01").level == 1 + 1
     world.now_us += 1
     mark = shown(world, "WL-01")
-    assert (mark.level, mark.text, mark.level_word, mark.trend) == (-1, "–", "ขาดการติดต่อ", "")
+    assert (mark.level, mark.text, mark.level_word, mark.trend) == (-1, "6 นาที", "ขาดการติดต่อ", "")
 
 
 def test_a_station_that_speaks_but_says_nothing_usable_is_a_fault(world: World) -> None:

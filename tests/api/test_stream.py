@@ -126,8 +126,9 @@ def test_a_console_follows_what_happens(world: World) -> None:
         world.put("WL-01/stage_m", [4.68])
         live.until(lambda: "WL-01" in live.seen.get("changed", ""))
         live.until(lambda: live.seen.get("kpi", kpi) != kpi)
+        reading = [world.now_us, 4.68, 1]
+        live.until(lambda: json.loads(live.seen["readings"])["series"]["WL-01/stage_m"] == reading)
         newest = json.loads(live.seen["readings"])
-        assert newest["series"]["WL-01/stage_m"] == [world.now_us, 4.68, 1]
         assert newest["now_us"] == world.now_us
 
 

@@ -94,7 +94,12 @@ def test_a_river_rises_is_told_and_is_over(demo: Demo, browser: Browser) -> None
     expect(flood).to_have_attribute("data-state", "unacknowledged", timeout=FLOOD_S_MAX)
     expect(public.locator("h1")).to_have_text("อพยพทันที", timeout=FLOOD_S_MAX)
     expect(phone.locator(".bubble", has_text="วิกฤต").first).to_contain_text("ซ้อม: ไม่ใช่เหตุจริง", timeout=10_000)
-    expect(console.locator("canvas, svg.hydro, .uplot").first).to_be_visible()
+    expect(console.locator("#panel .chart-run").first).to_be_attached()
+    expect(console.locator("#timeline .timeline-band").first).to_be_attached()
+    station = resident.open("/stations/WL-01")
+    expect(station.locator("h1")).to_contain_text("สะพานบ้านโพนยาง")
+    expect(station.locator(".chart-run").first).to_be_attached()
+    station.close()
 
     # An officer acknowledges; every screen knows.
     flood.locator("[data-acknowledge]").click()

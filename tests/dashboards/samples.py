@@ -3,13 +3,22 @@
 from typing import Any
 
 from api.views import (
+    Act,
     AlarmRow,
+    Bar,
+    Chart,
+    ChartLine,
+    ChartRow,
     Choice,
+    Completeness,
     ConsoleView,
+    DayRow,
     DecisionView,
     DeliveryKpi,
+    HealthCard,
     IncidentView,
     Kpi,
+    Lane,
     Moment,
     PanelView,
     PhoneMessage,
@@ -17,11 +26,22 @@ from api.views import (
     Pin,
     PublicView,
     Reading,
+    ReadingRow,
     RiverView,
     SignInView,
+    Span,
+    Spot,
+    StationRow,
+    StationsView,
+    StationView,
     Threshold,
+    ThresholdRow,
+    Tick,
+    TimelineView,
     User,
     Village,
+    WallStation,
+    WallView,
     World,
 )
 
@@ -153,6 +173,7 @@ def alarms() -> tuple[AlarmRow, ...]:
             public_word=WORDS[1],
             decision=decision(),
             station="WL-01",
+            tints=("ริมห้วยสำราญ", "หมู่ 1 บ้านโพนยาง"),
         ),
         alarm(
             id="rain.331608.1",
@@ -232,6 +253,167 @@ PINS = (
 )
 
 
+def tick(at: float, text: str, *, date: str = "", minor: bool = False) -> Tick:
+    return Tick(at=at, text=text, date=date, minor=minor)
+
+
+def chart(**changes: Any) -> Chart:
+    """Six hours of a rising river with one gap, one doubted reading and an hour of rain."""
+    values: dict[str, Any] = {
+        "key": "WL-01/stage_m",
+        "title": "ระดับน้ำและฝน",
+        "unit": "ม.",
+        "from_top": True,
+        "runs": ("0,900 200,880 300,850", "420,700 700,520 970,400"),
+        "lonely": (),
+        "doubted": (Spot(x=75.0, y=1.0, text="13:14 น. 6.90 ม. · น่าสงสัย", beyond=True),),
+        "gaps": (Span(at=30.0, width=12.0, name="missing", text="ไม่มีข้อมูล 45 นาที"),),
+        "zones": ((1, 50.0, 20.0), (2, 30.0, 20.0)),
+        "lines": (
+            ChartLine(level=1, label="เฝ้าระวัง 4.00", at=70.0, label_at=70.0),
+            ChartLine(level=2, label="เตือนภัย 4.50", at=50.0, label_at=50.0),
+            ChartLine(level=3, label="ตลิ่ง · วิกฤต 5.00", at=30.0, label_at=30.0),
+        ),
+        "bars": (Bar(at=10.0, width=16.0, height=12.0, text="10:00 น. ฝน 9.5 มม."),),
+        "bars_name": "ฝน มม./ชม. · RF-01 อบต.โพนยาง",
+        "bar_ticks": (tick(11.7, "10"), tick(23.4, "20")),
+        "x_ticks": (tick(10.0, "10:00", date="22 พ.ย. 2569"), tick(40.0, "12:00", minor=True), tick(70.0, "14:00")),
+        "y_ticks": (tick(70.0, "4.00"), tick(90.0, "3.00")),
+        "now_at": 97.0,
+        "newest": Spot(x=97.0, y=40.0, text="14:35 น. 4.58 ม.", beyond=False),
+        "quality": (Span(at=0.0, width=97.0, name="good", text="ใช้ได้"),),
+        "levels": (Span(at=60.0, width=37.0, name="level-2", text="เตือนภัย 12:00–14:35 น."),),
+        "rows": (
+            ChartRow(
+                iso="2026-11-22T14:30:00+07:00",
+                clock="14:30",
+                date="22 พ.ย. 2569",
+                value="4.58",
+                highest="4.60",
+                rain="1.2",
+                quality="ดี",
+            ),
+        ),
+        "step_text": "ราย 15 นาที",
+        "summary": "ระดับน้ำ สะพานบ้านโพนยาง 6 ชม.ล่าสุด · ล่าสุด 4.58 ม. เมื่อ 14:35 น. · ข้อมูลขาด 1 ช่วง รวม 45 นาที",
+    }
+    return Chart(**values | changes)
+
+
+def timeline(**changes: Any) -> TimelineView:
+    bands = (
+        Span(at=40.0, width=30.0, name="level-1", text="เฝ้าระวัง 07:00–11:00 น."),
+        Span(at=70.0, width=28.0, name="level-2", text="เตือนภัย 11:00–14:35 น."),
+    )
+    values: dict[str, Any] = {
+        "title": "22 พ.ย. 2569 · 02:35–14:35 น.",
+        "lanes": (
+            Lane(
+                place="ริมห้วยสำราญ", icon="waves", spans=bands, summary="เฝ้าระวัง 07:00–11:00 น., เตือนภัย 11:00–14:35 น."
+            ),
+        ),
+        "acts": (
+            Act(at=45.0, icon="check", filled=False, count=1, text="07:20 น. รับทราบ เฝ้าระวัง · ริมห้วยสำราญ · officer1"),
+            Act(at=72.0, icon="send", filled=True, count=2, text="11:05 น. ขอประกาศ เตือนภัย; 11:06 น. ประกาศ เตือนภัย"),
+        ),
+        "ticks": (tick(20.0, "04:00"), tick(50.0, "08:00", minor=True), tick(80.0, "12:00")),
+        "now_at": 98.0,
+        "word_fits": 9.0,
+    }
+    return TimelineView(**values | changes)
+
+
+def health(icon: str, label: str, value: str, *runs: str) -> HealthCard:
+    return HealthCard(icon=icon, label=label, value=value, note="7 วัน", runs=runs, bad=False)
+
+
+def station(**changes: Any) -> StationView:
+    values: dict[str, Any] = {
+        "world": world(),
+        "panel": panel(),
+        "english": "Ban Phon Yang bridge",
+        "about": (("วัด", "ระดับน้ำ"), ("ตลิ่งต่ำสุด", "5.00 ม.")),
+        "window": "6h",
+        "windows": (("6h", "6 ชม."), ("24h", "24 ชม."), ("3d", "3 วัน"), ("7d", "7 วัน")),
+        "thresholds": (
+            ThresholdRow(
+                level=2,
+                word=WORDS[2],
+                value="4.50 ม.",
+                share="85% ของตลิ่ง",
+                leave="4.30 ม.",
+                holds="ขึ้นเมื่อครบ 2 นาที · ลงเมื่อครบ 30 นาที",
+                source="half way between the ThaiWater steps",
+                author="ค่าเริ่มต้น",
+                date="22 พ.ย. 2569",
+                surveyed=False,
+            ),
+        ),
+        "health": (
+            HealthCard(icon="radio-tower", label="ได้ข้อมูลล่าสุด", value="2 นาทีที่แล้ว", note="14:33 น.", runs=(), bad=False),
+            HealthCard(
+                icon="battery-warning", label="แบตเตอรี่", value="3.94 V", note="", runs=("0,500 1000,400",), bad=False
+            ),
+        ),
+        "completeness": Completeness(
+            share="98.3%",
+            since="14:35 น. 15 พ.ย. 2569",
+            longest="3 ชม. ตั้งแต่ 19:35 น. 20 พ.ย. 2569",
+            days=(DayRow(label="22 พ.ย.", cells=(("full", "00:00 น. 30/30"), ("none", "01:00 น. 0/30")) * 12),),
+        ),
+        "readings": (ReadingRow(at=moment(), value="4.58 ม.", flag=1, flag_word="ดี"),),
+        "csv_url": "/api/v1/series/WL-01/stage_m?format=csv",
+        "csv_size": "6 kB",
+        "staleness": "fresh",
+    }
+    return StationView(**values | changes)
+
+
+def stations(**changes: Any) -> StationsView:
+    row = StationRow(
+        station="WL-01",
+        name="สะพานบ้านโพนยาง",
+        icon="water",
+        level=2,
+        level_word=WORDS[2],
+        value="4.58 ม.",
+        data=moment(),
+        battery="3.94 V",
+        flag_word="ดี",
+        attention="",
+    )
+    values: dict[str, Any] = {"world": world(), "rows": (row,)}
+    return StationsView(**values | changes)
+
+
+def wall(**changes: Any) -> WallView:
+    values: dict[str, Any] = {
+        "world": world(),
+        "level": 2,
+        "title": "เตือนภัย · น้ำท่วม · ริมห้วยสำราญ",
+        "detail": "ประกาศต่อประชาชน: เฝ้าระวัง",
+        "stations": (
+            WallStation(
+                level=2,
+                level_word=WORDS[2],
+                name="สะพานบ้านโพนยาง",
+                value="−0.42",
+                unit="ม. จากตลิ่ง",
+                trend="up",
+                text="ต่ำกว่าตลิ่ง 0.42 ม.",
+                chart=chart(),
+            ),
+        ),
+        "facts": (("rain", "ฝน 24 ชม.", "96.5 มม."),),
+        "fault": "AQ-02 ขาดการติดต่อ 2 ชม.",
+        "pins": PINS,
+        "tints": ((2, ("หมู่ 1 บ้านโพนยาง",)),),
+        "map_url": "/static/map/base.geojson",
+        "bounds": (14.90391, 104.16572, 14.94783, 104.24245),
+    }
+    return WallView(**values | changes)
+
+
 def panel(**changes: Any) -> PanelView:
     values: dict[str, Any] = {
         "station": "WL-01",
@@ -255,6 +437,7 @@ def panel(**changes: Any) -> PanelView:
         "rain_name": "RF-01/rain_mm",
         "facts": (("ฝน 24 ชม. (RF-01)", "96.5 มม."), ("คุณภาพข้อมูล", "ดี"), ("แบตเตอรี่", "3.94 V")),
         "summary": "สะพานบ้านโพนยาง น้ำ 4.58 ม. ต่ำกว่าตลิ่ง 0.42 ม. และกำลังขึ้น",
+        "chart": chart(),
     }
     return PanelView(**values | changes)
 
@@ -272,6 +455,7 @@ def console(**changes: Any) -> ConsoleView:
         "panel": panel(),
         "map_url": "/static/map/base.geojson",
         "bounds": (14.90391, 104.16572, 14.94783, 104.24245),
+        "timeline": timeline(),
     }
     return ConsoleView(**values | changes)
 

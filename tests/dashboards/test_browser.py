@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, Request, Response, expect
@@ -15,12 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from api.views import ConsoleView
 from dashboards.pages import Pages
 from tests.dashboards import samples
-from tests.dashboards.samples import NOW_US
 from tests.dashboards.stand import Route, Stand
 
 pytestmark = pytest.mark.browser
-
-FIVE_MIN_US = 300_000_000
 
 
 def until(page: Page, holds: str, arg: object = None) -> None:
@@ -34,21 +30,6 @@ def until(page: Page, holds: str, arg: object = None) -> None:
 
 def html(page: str) -> Route:
     return lambda _: ("text/html; charset=utf-8", page.encode())
-
-
-def series(path: str) -> tuple[str, bytes]:
-    """Twelve hours every five minutes, more than the panel asks for, with one gap: a rising river, a passing rain."""
-    query = parse_qs(urlsplit(path).query)
-    assert int(query["from"][0]) <= NOW_US - 5 * 3600 * 10**6
-    assert int(query["to"][0]) > NOW_US
-    times = list(range(NOW_US - 143 * FIVE_MIN_US, NOW_US + 1, FIVE_MIN_US))
-    if "rain_mm" in path:
-        values = [max(0.0, 2.2 * math.sin(i / 22) - 0.4) for i in range(len(times))]
-    else:
-        times = [t for i, t in enumerate(times) if not 50 < i < 60]
-        values = [3.0 + 1.6 / (1 + math.exp(-((t - NOW_US) / 3.6e9 + 4) / 1.2)) for t in times]
-    answer = {"station": "", "name": "", "unit": "", "times_us": times, "values": values, "flags": [1] * len(times)}
-    return "application/json", json.dumps(answer).encode()
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +68,23 @@ def routes(pages: Pages) -> dict[str, Route]:
         "/console/panel/AQ-01": html(
             pages.render(
                 "console/_panel.html",
-                view=samples.panel(station="AQ-01", quantity="pm2_5_ug_m3", thresholds=(), rain_name=""),
+                view=samples.panel(
+                    station="AQ-01",
+                    quantity="pm2_5_ug_m3",
+                    chart=samples.chart(key="AQ-01/pm2_5_ug_m3", lines=(), bars=(), bar_ticks=(), bars_name=""),
+                ),
             )
         ),
+        "/console/timeline": html(pages.render("console/_timeline.html", view=samples.timeline(title="ใหม่", acts=()))),
+        "/console/stations": html(pages.render("console/stations.html", view=samples.stations(), user=samples.user())),
+        "/console/stations/WL-01": html(
+            pages.render("console/station.html", view=samples.station(), user=samples.user())
+        ),
+        "/stations/WL-01": html(pages.render("public/station.html", view=samples.station())),
+        "/wall": html(pages.render("wall.html", view=samples.wall())),
         "/console/panel/WL-02": html(pages.render("console/_panel.html", view=samples.panel(station="WL-02"))),
         "/api/v1/stream": html(""),
     }
-    for key in ("WL-01/stage_m", "WL-02/stage_m", "RF-01/rain_mm", "AQ-01/pm2_5_ug_m3"):
-        routes[f"/api/v1/series/{key}"] = series
     return routes
 
 
@@ -202,7 +192,7 @@ def forward_until(page: Page, what: Callable[[], bool], ms: int) -> None:
 
 def drawn(page: Page) -> None:
     """Wait until map and hydrograph stand."""
-    page.wait_for_selector(".hydro canvas")
+    page.wait_for_selector(".chart-run")
     page.wait_for_selector("path.m-boundary", state="attached")
     page.evaluate("document.fonts.ready")
 
@@ -232,6 +222,12 @@ def style(page: Page, selector: str, name: str) -> str:
         ("/watch", 360, 740),
         ("/quiet", 390, 844),
         ("/unseen", 390, 844),
+        ("/console/stations", 1366, 768),
+        ("/console/stations", 390, 844),
+        ("/console/stations/WL-01", 1366, 768),
+        ("/console/stations/WL-01", 390, 844),
+        ("/stations/WL-01", 360, 740),
+        ("/wall", 1920, 1080),
         ("/preview", 1366, 900),
         ("/preview", 390, 844),
         ("/signin", 1366, 768),
@@ -272,7 +268,9 @@ def test_the_overview_stands_on_its_grid(visit: Callable[..., Watched]) -> None:
     assert (chart["x"], chart["x"] + chart["width"]) == (536, 1448)
     assert (panel["x"], panel["width"]) == (1460, 448)
     assert alarms["y"] == chart["y"] == panel["y"]
-    assert alarms["y"] + alarms["height"] == 1080 - 12
+    timeline = box(page, "#timeline")
+    assert timeline["y"] == alarms["y"] + alarms["height"] + 12
+    assert timeline["y"] + timeline["height"] == 1080 - 12
     assert page.evaluate("document.documentElement.scrollHeight") == 1080
     assert watched.troubles == []
 
@@ -328,9 +326,11 @@ def test_on_a_small_screen_the_panel_moves_under_the_map(visit: Callable[..., Wa
     assert chart["y"] + chart["height"] < 768  # alarm list and map without scrolling
 
 
-def test_on_a_phone_the_order_is_incident_alarms_map_station(visit: Callable[..., Watched]) -> None:
+def test_on_a_phone_the_order_is_incident_numbers_alarms_map_station_timeline(visit: Callable[..., Watched]) -> None:
     page = visit("/console", 390, 844).page
-    tops = [box(page, selector)["y"] for selector in ("#incident", "#alarms", ".map-card", "#panel")]
+    tops = [
+        box(page, selector)["y"] for selector in ("#incident", "#kpi", "#alarms", ".map-card", "#panel", "#timeline")
+    ]
     assert tops == sorted(tops)
     for button in page.locator(".button:visible, .map-tools button:visible").all():
         found = button.bounding_box()
@@ -387,40 +387,52 @@ def test_pins_follow_the_stream_and_are_worked_by_keyboard(visit: Callable[..., 
     assert watched.troubles == []
 
 
+@pytest.mark.parametrize(
+    ("path", "width", "height"),
+    [("/console", 1920, 1080), ("/console", 1366, 768), ("/console", 390, 844), ("/wall", 1920, 1080)],
+)
+def test_no_pin_covers_another(visit: Callable[..., Watched], path: str, width: int, height: int) -> None:
+    page = visit(path, width, height).page
+    page.wait_for_selector("path.m-boundary", state="attached")
+    until(page, COVERED)
+
+
+COVERED = """() => {
+  const boxes = [...document.querySelectorAll('.pin')].map((e) => e.getBoundingClientRect());
+  const covers = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 0.5;
+  return boxes.length === 8 && !boxes.some((a, i) => boxes.some((b, j) => j > i && covers(a, b)));
+}"""
+"""No two of the eight pins overlap, once they have been moved apart."""
+
+
+def test_the_places_that_are_warned_are_tinted(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    page = visit("/console").page
+    stand.wait_for_stream()
+    page.wait_for_selector("path.m-boundary", state="attached")
+    # The stream along which it is warned, and the village: by the names of the areas.
+    expect(page.locator("path.m-tint.level-warning")).to_have_count(2)
+    stand.say("alarms", pages.render("console/_alarms.html", view=samples.console(alarms=())))
+    expect(page.locator("path.m-tint")).to_have_count(0)
+
+
 def _plain(pin: Any) -> dict[str, Any]:
     return {name: getattr(pin, name) for name in pin.__slots__}
 
 
-def test_a_change_refreshes_the_panel_and_keeps_the_chart(visit: Callable[..., Watched], stand: Stand) -> None:
+def test_a_change_refreshes_the_panel_and_what_was_open_stays_open(visit: Callable[..., Watched], stand: Stand) -> None:
     watched = visit("/console")
     page = watched.page
     drawn(page)
     stand.wait_for_stream()
-    page.locator(".hydro").evaluate("e => { e.dataset.mark = 'same'; }")
+    page.locator("#panel .chart-table summary").click()
+    page.locator("#panel-more").focus()
     stand.say("changed", json.dumps({"stations": ["RF-01"]}))
     stand.say("changed", json.dumps({"stations": ["RF-01", "WL-01"]}))
     expect(page.locator(".panel-value b")).to_have_text("4.77")
-    expect(page.locator('.hydro[data-mark="same"] canvas')).to_be_visible()
+    expect(page.locator("#panel .chart-table table")).to_be_visible()
+    expect(page.locator("#panel-more")).to_be_focused()
     assert sum("/console/panel/" in path for path in stand.asked) == 1
-    assert watched.troubles == []
-
-
-def test_new_readings_are_drawn_at_once(visit: Callable[..., Watched], stand: Stand) -> None:
-    watched = visit("/console")
-    page = watched.page
-    drawn(page)
-    stand.wait_for_stream()
-    canvas = "document.querySelector('.hydro canvas').toDataURL()"
-    before = page.evaluate(canvas)
-    asked = len(stand.asked)
-    later = NOW_US + FIVE_MIN_US
-    stand.say("readings", json.dumps({"now_us": later, "series": {"WL-01/stage_m": [later, 4.9, 1]}}))
-    until(page, f"before => {canvas} !== before", before)
-    assert len(stand.asked) == asked
-    # A leap means that readings lie between: they are fetched.
-    late = later + 9 * FIVE_MIN_US
-    with page.expect_response(re.compile("/api/v1/series/WL-01/stage_m")):
-        stand.say("readings", json.dumps({"now_us": late, "series": {"WL-01/stage_m": [late, 4.9, 1]}}))
     assert watched.troubles == []
 
 
@@ -429,9 +441,16 @@ def test_choosing_another_station_draws_its_own_series(visit: Callable[..., Watc
     page = watched.page
     drawn(page)
     page.locator('.pin-anchor[data-station="AQ-01"] .pin').click()
-    expect(page.locator('.hydro[data-quantity="pm2_5_ug_m3"] canvas')).to_be_visible()
-    assert any(path.startswith("/api/v1/series/AQ-01/pm2_5_ug_m3") for path in stand.asked)
-    expect(page.locator(".hydro")).to_have_count(1)
+    expect(page.locator('.chart[data-key="AQ-01/pm2_5_ug_m3"] .chart-run').first).to_be_attached()
+    expect(page.locator("#panel .chart")).to_have_count(1)
+    assert watched.troubles == []
+
+
+def test_what_happens_to_a_story_moves_the_timeline(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    watched = visit("/console")
+    stand.wait_for_stream()
+    stand.say("alarms", pages.render("console/_alarms.html", view=samples.console()))
+    expect(watched.page.locator("#timeline h2 small")).to_have_text("ใหม่")
     assert watched.troubles == []
 
 
@@ -451,17 +470,75 @@ def test_a_lost_server_greys_the_screen_until_it_is_back(visit: Callable[..., Wa
     forward_until(page, page.locator("#lost").is_hidden, 1000)
 
 
-@pytest.mark.parametrize(("path", "banner"), [("/console", "#lost"), ("/", "#offline")])
+@pytest.mark.parametrize(
+    ("path", "greyed"),
+    [
+        ("/console", ".overview"),
+        ("/", ".pub-main"),
+        ("/preview", ".preview"),
+        ("/wall", ".wall-main"),
+        ("/stations/WL-01", ".pub-main"),
+        ("/console/stations/WL-01", ".page"),
+    ],
+)
 def test_a_cut_cable_is_noticed_by_the_silence(
-    visit: Callable[..., Watched], stand: Stand, path: str, banner: str
+    visit: Callable[..., Watched], stand: Stand, path: str, greyed: str
 ) -> None:
     page = visit(path, 1366, 768, clock=True).page
     stand.wait_for_stream()
     page.clock.fast_forward(10_000)
-    expect(page.locator(banner)).to_be_hidden()
-    forward_until(page, page.locator(banner).is_visible, 4000)
+    expect(page.locator("#lost")).to_be_hidden()
+    forward_until(page, page.locator("#lost").is_visible, 4000)
+    assert style(page, greyed, "filter") == "grayscale(1)"
+    page.clock.fast_forward(65_000)
+    expect(page.locator("#lost-age")).to_have_text("1 นาทีที่แล้ว")
+    expect(page.locator("#lost-since")).to_contain_text("น.")
     stand.say("alive", "")
-    expect(page.locator(banner)).to_be_hidden()
+    expect(page.locator("#lost")).to_be_hidden()
+    assert style(page, greyed, "filter") == "none"
+
+
+def test_the_english_page_says_it_in_english(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    stand.routes["/english"] = html(pages.render("public/index.html", view=samples.public(language="en")))
+    page = visit("/english", 390, 844, clock=True).page
+    stand.wait_for_stream()
+    forward_until(page, page.locator("#lost").is_visible, 4000)
+    expect(page.locator("#lost")).to_contain_text("Connection lost")
+    expect(page.locator("#lost-age")).to_contain_text("ago")
+
+
+def test_a_station_page_follows_what_is_measured(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    """The table that was opened stays open, and whoever was on a link stays on it."""
+    watched = visit("/console/stations/WL-01", 1366, 768)
+    page = watched.page
+    stand.wait_for_stream()
+    page.locator(".chart-table summary").click()
+    page.locator("#range-24h").focus()
+    view = samples.station(panel=samples.panel(value="4.91"))
+    stand.routes["/console/stations/WL-01"] = html(pages.render("console/_station.html", view=view))
+    stand.say("readings", json.dumps({"now_us": 0, "series": {}}))
+    expect(page.locator(".panel-value b")).to_have_text("4.91")
+    expect(page.locator(".chart-table table")).to_be_visible()
+    expect(page.locator("#range-24h")).to_be_focused()
+    assert watched.troubles == []
+
+
+@pytest.mark.parametrize(
+    ("path", "width"), [("/console", 390), ("/console/stations/WL-01", 390), ("/stations/WL-01", 360)]
+)
+def test_a_hydrograph_is_readable_on_a_phone(visit: Callable[..., Watched], path: str, width: int) -> None:
+    page = visit(path, width, 844).page
+    plot = box(page, ".chart-plot")
+    assert plot["width"] > 0.7 * width
+    assert plot["x"] + plot["width"] <= width
+    names = page.locator(".chart-name-inside:visible")
+    expect(names).to_have_count(3)
+    for text in page.locator(".chart-plot text:visible, .chart-x text:visible, .chart-y text:visible").all():
+        found = text.bounding_box()
+        assert found
+        assert found["x"] >= 0
+        assert found["x"] + found["width"] <= width
+        assert text.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 12
 
 
 def crowd(*, acknowledged: int = -1) -> ConsoleView:
@@ -525,6 +602,48 @@ def test_an_alarm_is_acknowledged_from_the_keyboard(visit: Callable[..., Watched
     assert token == "token-1"
     assert len(stand.posts) == 1
     assert watched.troubles == []
+
+
+def test_the_alarm_list_has_its_keys_and_says_which(visit: Callable[..., Watched], stand: Stand) -> None:
+    watched = visit("/console", 1366, 768)
+    page = watched.page
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Shift+Slash")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    page.keyboard.press("g")
+    rows = page.locator(".alarm")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("r")
+    expect(rows.nth(1).locator(".needs-release")).to_be_focused()
+    page.keyboard.press("End")
+    expect(rows.last).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("Home")
+    expect(rows.nth(0)).to_be_focused()
+    assert stand.posts == [], "a key that moves must not act"
+    page.locator("#help-open").click()
+    expect(page.locator("#help")).to_be_visible()
+    assert watched.troubles == []
+
+
+def test_what_is_new_is_read_out_once(visit: Callable[..., Watched], stand: Stand, pages: Pages) -> None:
+    page = visit("/console").page
+    stand.wait_for_stream()
+    rows = (samples.alarm(id="flood.new", place="บ้านดอนกลาง"), *samples.alarms())
+    stand.say("alarms", pages.render("console/_alarms.html", view=samples.console(alarms=rows, unacknowledged=3)))
+    said = page.locator("#announce")
+    expect(said).to_have_text("แจ้งเตือนใหม่ 1 รายการ: วิกฤต: บ้านดอนกลาง")
+    assert said.get_attribute("aria-live") == "polite"
+    blind = samples.console(world=samples.world(judging=False))
+    stand.say("top", pages.render("console/_top.html", view=blind))
+    expect(said).to_contain_text("ระบบตัดสินหยุดทำงาน")
 
 
 def test_a_release_asks_once_more_and_names_version_and_level(visit: Callable[..., Watched], stand: Stand) -> None:
@@ -697,9 +816,9 @@ def test_a_refused_stream_is_replaced_by_reading_the_page_again(
     page = visit("/", 390, 844, clock=True).page
     stand.routes["/"] = html(pages.render("public/index.html", view=samples.public(3)))
     forward_until(page, lambda: page.locator("h1").inner_text() == "อพยพทันที", 31_000)
-    expect(page.locator("#offline")).to_be_hidden()
+    expect(page.locator("#lost")).to_be_hidden()
     stand.routes.pop("/")
-    forward_until(page, page.locator("#offline").is_visible, 31_000)
+    forward_until(page, page.locator("#lost").is_visible, 31_000)
     expect(page.locator("h1")).to_have_text("อพยพทันที")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import re
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from dashboards.pages import Pages, level_class
+from dashboards.pages import WEB, Pages, level_class
 from tests.dashboards import samples
 from tests.dashboards.samples import HOSTILE, LEVELS, LONG, WORDS
 
@@ -22,6 +23,15 @@ TEMPLATES: dict[str, Callable[[], Any]] = {
     "console/_kpi.html": samples.console,
     "console/_alarms.html": samples.console,
     "console/_panel.html": samples.panel,
+    "console/_timeline.html": samples.timeline,
+    "console/stations.html": samples.stations,
+    "console/_stations.html": samples.stations,
+    "console/station.html": samples.station,
+    "console/_station.html": samples.station,
+    "public/station.html": samples.station,
+    "wall.html": samples.wall,
+    "_wall.html": samples.wall,
+    "_wall_top.html": samples.wall,
     "public/index.html": samples.public,
     "public/_main.html": samples.public,
     "preview/phone.html": samples.phone,
@@ -43,13 +53,18 @@ def poisoned(value: Any) -> Any:
     return HOSTILE if isinstance(value, str) else value
 
 
+def render(pages: Pages, template: str, view: Any) -> str:
+    """One template as somebody signed in gets it."""
+    return pages.render(template, view=view, user=samples.user())
+
+
 def visible(text: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_hostile_text_stays_text(pages: Pages, template: str) -> None:
-    page = pages.render(template, view=poisoned(TEMPLATES[template]()))
+    page = render(pages, template, poisoned(TEMPLATES[template]()))
     assert "<script>alert" not in page
     assert "<img" not in page
     # A quote that got out of an attribute would leave the handler as an attribute of its own.
@@ -64,7 +79,7 @@ def test_hostile_errors_stay_text(pages: Pages) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_no_page_has_inline_script_or_style(pages: Pages, template: str) -> None:
-    page = pages.render(template, view=TEMPLATES[template]())
+    page = render(pages, template, TEMPLATES[template]())
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:", page)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
 
@@ -207,13 +222,87 @@ def test_no_open_story_is_not_called_normal(pages: Pages) -> None:
 
 def test_an_unknown_story_is_never_shown_as_known(pages: Pages) -> None:
     assert "ไม่มีข้อมูลล่าสุด" in incident_bar(pages, known=False)
+    assert "ไม่มีข้อมูลมา 25 นาที" in incident_bar(pages, known=False, unknown_for="25 นาที")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pins": ()}, {"world": samples.world(judging=False)}, {"pins": (samples.PINS[-1],)}]
+)
+def test_without_knowledge_no_open_story_is_not_called_calm(pages: Pages, changes: dict[str, Any]) -> None:
+    view = samples.console(incident=None, **changes)
+    assert "ไม่ทราบสถานการณ์" in visible(pages.render("console/_incident.html", view=view))
+
+
+def test_a_held_level_says_why(pages: Pages) -> None:
+    why = "ลดแล้ว รอครบเวลา 30 นาที (อีก 12 นาที)"
+    view = samples.console(incident=samples.incident(held=why), alarms=(samples.alarm(held=why),))
+    for template in ("console/_incident.html", "console/_alarms.html"):
+        assert why in visible(pages.render(template, view=view))
+    assert why in visible(pages.render("console/_panel.html", view=samples.panel(held=why)))
+
+
+# --- the hydrograph --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("template", ["console/_panel.html", "console/_station.html", "public/station.html"])
+def test_a_hydrograph_is_complete_without_scripts(pages: Pages, template: str) -> None:
+    page = render(pages, template, TEMPLATES[template]())
+    chart = samples.chart()
+    assert page.count("<polyline") >= len(chart.runs)
+    assert page.count('class="chart-gap-hatch"') == 1
+    assert page.count("chart-doubted") == 1
+    for words in (chart.summary, "ตลิ่ง · วิกฤต 5.00", "22 พ.ย. 2569", "ตอนนี้", chart.bars_name):
+        assert words in html.unescape(re.sub(r"</?span[^>]*>", "", page))
+    assert "<table>" in page
+
+
+def test_a_station_hides_old_values_from_residents_but_not_its_past(pages: Pages) -> None:
+    page = visible(render(pages, "public/station.html", samples.station(staleness="hidden")))
+    assert "ข้อมูลเก่า จึงไม่แสดงค่า" in page
+    assert "ค่าล่าสุด Latest readings" not in page
+
+
+def test_a_threshold_says_where_it_comes_from_and_that_nobody_measured_the_bank(pages: Pages) -> None:
+    page = visible(render(pages, "console/station.html", samples.station()))
+    for words in ("4.50 ม.", "85% ของตลิ่ง", "ค่าเริ่มต้น ยังไม่ได้รังวัด", "half way between", "22 พ.ย. 2569"):
+        assert words in page
+    public = visible(render(pages, "public/station.html", samples.station()))
+    assert "ค่าเริ่มต้น ยังไม่ได้รังวัด" in public
+
+
+def test_every_region_of_the_list_is_in_its_page(pages: Pages) -> None:
+    listed = tomllib.loads((WEB / "regions.toml").read_text(encoding="utf-8"))
+    drill = samples.world(kind="exercise")
+    shown = {
+        "console": ("console/overview.html", samples.console(world=drill)),
+        "station": ("console/station.html", samples.station(world=drill)),
+        "stations": ("console/stations.html", samples.stations(world=drill)),
+        "public": ("public/index.html", samples.public(world=drill)),
+        "public_station": ("public/station.html", samples.station(world=drill)),
+        "wall": ("wall.html", samples.wall(world=drill)),
+        "preview": ("preview/phone.html", samples.phone(world=drill)),
+    }
+    assert listed.keys() == shown.keys()
+    for name, (template, view) in shown.items():
+        found = re.findall(r'data-region="([\w-]+)"', render(pages, template, view))
+        inside = [region for regions in listed[name].get("inside", {}).values() for region in regions]
+        assert {*listed[name]["order"], *inside} == set(found), name
 
 
 # --- banners ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "template", ["console/_top.html", "public/_main.html", "preview/_messages.html", "signin.html"]
+    "template",
+    [
+        "console/_top.html",
+        "console/station.html",
+        "public/_main.html",
+        "public/station.html",
+        "wall.html",
+        "preview/_messages.html",
+        "signin.html",
+    ],
 )
 @pytest.mark.parametrize(
     ("changes", "words"),
@@ -227,17 +316,20 @@ def test_every_page_says_what_world_it_is_and_whether_the_machine_sees(
     pages: Pages, template: str, changes: dict[str, Any], words: str
 ) -> None:
     view = TEMPLATES[template]()
-    assert words not in pages.render(template, view=view)
+    assert words not in render(pages, template, view)
     changed = dataclasses.replace(view, world=samples.world(**changes))
-    assert words in pages.render(template, view=changed)
+    assert words in render(pages, template, changed)
 
 
-@pytest.mark.parametrize("template", ["console/_top.html", "public/_main.html", "preview/_messages.html"])
+@pytest.mark.parametrize(
+    "template",
+    ["console/_top.html", "public/_main.html", "public/station.html", "_wall_top.html", "preview/_messages.html"],
+)
 def test_a_fast_clock_is_marked(pages: Pages, template: str) -> None:
     view = dataclasses.replace(TEMPLATES[template](), world=samples.world(speed=120.0))
-    assert "จำลอง ×120" in pages.render(template, view=view)
+    assert "จำลอง ×120" in render(pages, template, view)
     calm = dataclasses.replace(view, world=samples.world())
-    assert "จำลอง" not in pages.render(template, view=calm)
+    assert "จำลอง" not in render(pages, template, calm)
 
 
 # --- empty and full ----------------------------------------------------------------------------------------------
@@ -257,11 +349,18 @@ def test_nothing_delivered_is_no_division_by_zero(pages: Pages) -> None:
 
 def test_a_station_without_bank_or_thresholds_shows_none(pages: Pages) -> None:
     bare = samples.panel(
-        quantity="pm2_5_ug_m3", bank_gap="", percent="", trend_text="", thresholds=(), rain_name="", facts=()
+        quantity="pm2_5_ug_m3",
+        bank_gap="",
+        percent="",
+        trend_text="",
+        thresholds=(),
+        facts=(),
+        chart=samples.chart(lines=(), zones=(), bars=(), bar_ticks=(), bars_name=""),
     )
     page = pages.render("console/_panel.html", view=bare)
     assert "ตลิ่ง" not in visible(page)
-    assert 'data-thresholds="[]"' in page
+    assert "chart-line" not in page
+    assert "chart-bar" not in page
 
 
 def test_long_names_are_kept_whole(pages: Pages) -> None:
@@ -296,7 +395,7 @@ def test_aging_data_carries_a_note_and_fresh_data_none(pages: Pages) -> None:
 def test_the_public_page_reloads_itself_without_scripts(pages: Pages) -> None:
     page = pages.render("public/index.html", view=samples.public())
     assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in page
-    assert '<form class="pub-card pub-village" method="get"' in page
+    assert '<form class="pub-card pub-village" data-region="village" method="get"' in page
 
 
 def test_the_english_page_is_english(pages: Pages) -> None:

@@ -51,7 +51,7 @@ def test_the_lock_names_no_host() -> None:
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_nothing_of_ours_is_fetched_from_another_host(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-    assert not re.search(r"(https?|wss?):|(src|href|url)\s*[=(]\s*[\"']?//", text)
+    assert not re.search(r"\b(https?|wss?):|(src|href|url)\s*[=(]\s*[\"']?//", text)
 
 
 def test_the_sprite_has_every_icon_we_name(pages: Pages) -> None:

@@ -1,3 +1,5 @@
+import { announce, tell } from "./live.js";
+
 // The alarm list: filter, choose a row, keyboard. Rows are replaced by live fragments; what the officer chose stays.
 const list = document.getElementById("alarms");
 const badge = document.getElementById("badge");
@@ -25,7 +27,9 @@ function dress() {
 list.addEventListener("click", ({ target }) => {
   const tab = target.closest(".tab");
   const row = target.closest(".alarm");
-  if (tab) {
+  if (target.closest("#help-open")) {
+    help.showModal();
+  } else if (tab) {
     list.dataset.filter = tab.dataset.filter;
     dress();
   } else if (row && !target.closest("button")) {
@@ -35,24 +39,43 @@ list.addEventListener("click", ({ target }) => {
 
 function choose(row) {
   if (row.dataset.station) {
-    document.dispatchEvent(new CustomEvent("takean:select", { detail: { station: row.dataset.station } }));
+    announce("select", { station: row.dataset.station });
   }
 }
 
+// --- keys: by position, so that they work while the keyboard is set to Thai ---------------------------------------------
+const help = document.getElementById("help");
+const typing = (target) => target.closest("input, select, textarea, [contenteditable]") !== null;
+const plain = (event) => !event.ctrlKey && !event.altKey && !event.metaKey;
+
 list.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!plain(event) || event.shiftKey) return;
   const row = event.target.closest(".alarm");
   if (!row) return;
   const all = rows();
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) {
+  const here = all.indexOf(row);
+  const there = { ArrowDown: here + 1, KeyJ: here + 1, ArrowUp: here - 1, KeyK: here - 1, Home: 0, End: all.length - 1 }[event.code];
+  if (there !== undefined) {
     event.preventDefault();
-    all[all.indexOf(row) + step]?.focus();
+    all[there]?.focus();
   } else if (event.target === row && event.key === "Enter") {
     choose(row);
   } else if (event.code === "KeyA") {
-    // By position, so that it works while the keyboard is set to Thai.
     row.querySelector("[data-acknowledge]")?.click();
+  } else if (event.code === "KeyR") {
+    // Only there: what is told to people is pressed on purpose, and asks once more.
+    [...row.querySelectorAll(".needs-release")].find((button) => button.offsetParent !== null)?.focus();
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (!plain(event) || typing(event.target) || help.open) return;
+  if (event.code === "Slash" && event.shiftKey) {
+    event.preventDefault();
+    help.showModal();
+  } else if (event.code === "KeyG" && !event.shiftKey) {
+    event.preventDefault();
+    (rows()[0] ?? list).focus();
   }
 });
 
@@ -66,10 +89,25 @@ list.addEventListener("focusout", ({ target }) => {
 list.addEventListener("htmx:sseBeforeMessage", () => (kept = { at, top: list.scrollTop }));
 list.addEventListener("htmx:sseMessage", () => {
   dress();
+  sayNew();
+  announce("tints", tints());
   const there = kept.at.map((id) => id && document.getElementById(id)).find(Boolean);
   if (there && there !== document.activeElement) there.focus({ preventScroll: true });
   list.scrollTop = kept.top;
 });
+
+// --- what is new is read out once; where it is, the map is tinted ------------------------------------------------------
+const rang = () => new Map([...list.querySelectorAll(".alarm.open")].map((row) => [row.id, row.dataset.level]));
+let known = rang();
+function sayNew() {
+  const now = rang();
+  const fresh = [...now].filter(([id, level]) => known.get(id) !== level).map(([id]) => document.getElementById(id));
+  known = now;
+  if (!fresh.length) return;
+  const first = fresh[0].querySelector(".alarm-place").textContent.trim();
+  tell(`แจ้งเตือนใหม่ ${fresh.length} รายการ: ${first}${fresh.length > 1 ? " และอื่น ๆ" : ""}`);
+}
+const tints = () => [...list.querySelectorAll("[data-tints]")].map((row) => [Number(row.dataset.level), JSON.parse(row.dataset.tints)]);
 
 const replaced = new MutationObserver(dress);
 replaced.observe(document.getElementById("incident"), { childList: true });

@@ -9,18 +9,17 @@ map.fitBounds(home, FIT);
 host.addEventListener("pointerdown", () => (movedByHand = true));
 host.addEventListener("wheel", () => (movedByHand = true), { passive: true });
 
-document.getElementById("zoom-in").addEventListener("click", () => {
-  movedByHand = true;
-  map.zoomIn();
-});
-document.getElementById("zoom-out").addEventListener("click", () => {
-  movedByHand = true;
-  map.zoomOut();
-});
-document.getElementById("zoom-home").addEventListener("click", goHome);
-function goHome() {
-  movedByHand = false;
-  map.fitBounds(home, FIT);
+const tools = {
+  "zoom-in": () => map.zoomIn(),
+  "zoom-out": () => map.zoomOut(),
+  "zoom-home": () => map.fitBounds(home, FIT),
+};
+for (const [id, act] of Object.entries(tools)) {
+  // A wall has none.
+  document.getElementById(id)?.addEventListener("click", () => {
+    movedByHand = id !== "zoom-home";
+    act();
+  });
 }
 // From far away the names would cover each other.
 const nameOrNot = () => host.classList.toggle("is-far", map.getZoom() < 13);
@@ -96,6 +95,7 @@ function draw(base) {
       }).addTo(map);
     }
   }
+  places = Object.values(groups).flat().filter((feature) => feature.properties?.name);
   for (const { properties, geometry } of groups.village ?? []) {
     const [lon, lat] = geometry.coordinates;
     label([lat, lon], "is-village", properties.name ?? "", properties.moo ?? "");
@@ -106,8 +106,37 @@ function draw(base) {
     }
   }
   if (!movedByHand) map.fitBounds(home, { ...FIT, animate: false });
+  tint(tinted);
+  spreadSoon();
   if (typeof base.note === "string") tell(base.note);
 }
+
+// --- where people are in danger ------------------------------------------------------------------------------------
+const LEVEL_CLASS = { "-2": "level-none", "-1": "level-fault", 0: "level-normal", 1: "level-watch", 2: "level-warning", 3: "level-critical" };
+const VILLAGE_M = 420;
+let places = []; // named features of the drawing
+let tinted = [];
+const tintLayer = L.layerGroup().addTo(map);
+
+/** Colour what the drawing knows by the names of the areas that are warned: villages, waters, whole polygons. */
+function tint(dangers) {
+  tinted = dangers;
+  tintLayer.clearLayers();
+  for (const [level, names] of [...dangers].sort((a, b) => a[0] - b[0])) {
+    const css = LEVEL_CLASS[level];
+    for (const place of places.filter(({ properties: { name, moo } }) => names.some((n) => isCalled(n, name, moo)))) {
+      const { type, coordinates } = place.geometry;
+      const options = { interactive: false, className: `m-tint ${css}${type.includes("Line") ? " is-line" : ""}` };
+      const layer = type === "Point"
+        ? L.circle([coordinates[1], coordinates[0]], { ...options, radius: VILLAGE_M })
+        : L.geoJSON(place, { interactive: false, style: () => options });
+      tintLayer.addLayer(layer);
+    }
+  }
+}
+
+/** An area is named as its village (`หมู่ 1 บ้านโพนยาง`), or after the water it lies along (`ริมห้วยสำราญ`). */
+const isCalled = (area, name, moo) => area === name || area === `${moo} ${name}` || area === `ริม${name}`;
 
 /** A sentence about the drawing, in its corner. */
 function tell(text) {
@@ -128,7 +157,6 @@ fetch(host.dataset.url)
   .catch(() => tell("อ่านแผนที่ฐานไม่ได้ แสดงเฉพาะสถานี"));
 
 // --- pins ----------------------------------------------------------------------------------------------------------
-const LEVEL_CLASS = { "-2": "level-none", "-1": "level-fault", 0: "level-normal", 1: "level-watch", 2: "level-warning", 3: "level-critical" };
 const TREND_ICON = { up: "arrow-up", down: "arrow-down", steady: "arrow-right" };
 const pins = new Map();
 let chosen = "";
@@ -147,8 +175,8 @@ function fill(element, pin) {
   const box = document.createElement("span");
   box.className = "pin-glyph";
   box.append(iconOf(pin.level === -1 ? "lost" : pin.glyph));
-  element.replaceChildren(box, document.createTextNode(pin.text));
-  if (pin.unit && pin.text !== "–") element.appendChild(document.createElement("small")).textContent = pin.unit;
+  element.replaceChildren(box, document.createTextNode(`${pin.text} `));
+  if (pin.unit && pin.level >= 0 && pin.text !== "–") element.appendChild(document.createElement("small")).textContent = pin.unit;
   if (pin.trend && pin.level !== -1) element.append(iconOf(TREND_ICON[pin.trend]));
 }
 
@@ -198,11 +226,13 @@ function filterPins() {
     if (wanted && !map.hasLayer(marker)) marker.addTo(map);
     if (!wanted && map.hasLayer(marker)) marker.remove();
   }
+  spreadSoon();
 }
 
 function mark(station) {
   chosen = station;
   for (const [name, { marker }] of pins) marker.getElement()?.classList.toggle("is-selected", name === station);
+  spreadSoon();
 }
 
 const choose = (station) => document.dispatchEvent(new CustomEvent("takean:select", { detail: { station } }));
@@ -216,7 +246,75 @@ for (const button of layers) {
   });
 }
 
+// --- no pin covers another: the more pressing one stands at its place, the others move aside on a stem ------------------
+const GAP = 4;
+const RINGS = [0, 1, 2, 3];
+const overlap = (a, b) => Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+
+function boxesOf(selector) {
+  const { left, top } = host.getBoundingClientRect();
+  return [...host.closest(".map-card").querySelectorAll(selector)]
+    .map((e) => e.getBoundingClientRect())
+    .filter((r) => r.width && r.height)
+    .map((r) => ({ left: r.left - left, right: r.right - left, top: r.top - top, bottom: r.bottom - top }));
+}
+
+/** Places to try for a pin of w x h: its own above the point, then below, beside and further off. */
+function* tries(w, h) {
+  yield [0, 0];
+  for (const ring of RINGS) {
+    const [dx, dy] = [w / 2 + 12 + ring * 26, h + 14 + ring * 26];
+    yield* [[0, dy + 6], [dx, dy / 2], [-dx, dy / 2], [0, -dy], [dx, -dy / 2], [-dx, -dy / 2], [dx, dy], [-dx, dy], [dx, -dy], [-dx, -dy]];
+  }
+}
+
+function spread() {
+  const { clientWidth, clientHeight } = host;
+  const fixed = boxesOf(".map-layers, .map-tools, .map-legend, .map-credit");
+  const names = boxesOf(".m-label");
+  const placed = [];
+  const shown = [...pins.entries()].filter(([, { marker }]) => map.hasLayer(marker));
+  const rank = ([station, { pin }]) => (station === chosen ? 10 : pin.level === -1 ? 0.5 : pin.level);
+  for (const [, { element, marker, pin }] of shown.sort((a, b) => rank(b) - rank(a))) {
+    const { x, y } = map.latLngToContainerPoint([pin.lat, pin.lon]);
+    const [w, h] = [element.offsetWidth, element.offsetHeight];
+    let best = null;
+    for (const [dx, dy] of tries(w, h)) {
+      const box = { left: x + dx - w / 2 - GAP, right: x + dx + w / 2 + GAP, top: y + dy - 7 - h - GAP, bottom: y + dy - 7 + GAP };
+      const out = Math.max(0, -box.left, -box.top, box.right - clientWidth, box.bottom - clientHeight);
+      const taken = [...placed, ...fixed].reduce((sum, other) => sum + overlap(box, other), 0);
+      const hidden = names.reduce((sum, other) => sum + overlap(box, other), 0);
+      const cost = 1000 * taken + 1000 * out + hidden + 3 * Math.hypot(dx, dy);
+      if (!best || cost < best.cost) best = { cost, dx, dy, box };
+    }
+    placed.push(best.box);
+    const anchor = marker.getElement();
+    anchor.style.setProperty("--dx", `${best.dx}px`);
+    anchor.style.setProperty("--dy", `${best.dy}px`);
+    // The stem runs from the point to the middle of the pin, which covers its end.
+    const [sx, sy] = [best.dx, best.dy - 7 - h / 2];
+    anchor.style.setProperty("--stem", `${Math.hypot(sx, sy)}px`);
+    anchor.style.setProperty("--turn", `${Math.atan2(sy, sx)}rad`);
+    anchor.classList.toggle("is-moved", best.dx !== 0 || best.dy !== 0);
+  }
+}
+let spreading = null;
+function spreadSoon() {
+  spreading ??= requestAnimationFrame(() => {
+    spreading = null;
+    spread();
+  });
+}
+map.on("zoomend moveend", spreadSoon);
+document.fonts.ready.then(spreadSoon);
+
 document.addEventListener("takean:pins", ({ detail }) => showPins(detail));
+document.addEventListener("takean:tints", ({ detail }) => tint(detail));
 document.addEventListener("takean:select", ({ detail: { station } }) => station && mark(station));
 showPins(JSON.parse(host.dataset.pins));
+tint(
+  host.dataset.tints
+    ? JSON.parse(host.dataset.tints)
+    : [...document.querySelectorAll(".alarm[data-tints]")].map((row) => [Number(row.dataset.level), JSON.parse(row.dataset.tints)]),
+);
 mark(document.querySelector("#panel [data-station]")?.dataset.station ?? "");

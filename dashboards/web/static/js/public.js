@@ -1,56 +1,77 @@
-// Keeps the residents' page fresh where scripts run; without them it reloads itself every minute.
-const LOST_AFTER_MS = 4000;
-const SILENT_AFTER_MS = 12_000; // a cut cable breaks nothing; the server says something every 5 s
+// Keeps the residents' pages fresh where scripts run; without them they reload themselves every minute.
+import { broken, expectWithin, heard } from "./line.js";
+
 const POLL_MS = 30_000;
+const ASK_AGAIN_MS = 5000;
 const live = document.getElementById("live");
-const offline = document.getElementById("offline");
+const streamOf = () => (live.dataset.stream ? live : live.querySelector("main")).dataset.stream;
+/** Whether the stream only says that something changed: a page of another kind than the stream's is read again. */
+const asksAgain = live.dataset.again === "yes";
 document.documentElement.classList.add("has-script");
 
 document.addEventListener("change", ({ target }) => {
   if (target.id === "village") target.form.submit();
 });
 
-let lostTimer = null;
-let heardAt = Date.now();
-let source = null;
-function found() {
-  heardAt = Date.now();
-  clearTimeout(lostTimer);
-  lostTimer = null;
-  offline.hidden = true;
-}
-function lost(afterMs) {
-  lostTimer ??= setTimeout(() => (offline.hidden = false), afterMs);
+/** Replace the page's content: not from under a finger, and whoever was on a link stays on it. */
+function show(nodes) {
+  const at = document.activeElement?.id;
+  if (at === "village") return;
+  const open = [...live.querySelectorAll("details[open]")].map((e) => e.id);
+  live.replaceChildren(...nodes);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  if (at && at !== "main") document.getElementById(at)?.focus({ preventScroll: true });
 }
 
+const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
+
+let source = null;
 function listen() {
-  source = new EventSource(live.querySelector("main").dataset.stream);
-  source.addEventListener("open", found);
-  source.addEventListener("alive", found);
+  source = new EventSource(streamOf());
+  source.addEventListener("open", () => {
+    expectWithin(12_000);
+    heard();
+  });
+  source.addEventListener("alive", heard);
   source.addEventListener("public", ({ data }) => {
-    found();
-    if (document.activeElement?.id === "village") return; // do not pull the list from under a finger
-    live.innerHTML = data;
+    heard();
+    if (asksAgain) askAgain();
+    else show(parsed(data).body.childNodes);
   });
   source.addEventListener("error", () => {
+    broken();
     if (source.readyState === EventSource.CLOSED) poll(); // refused, too many readers: the browser will not try again
-    else lost(LOST_AFTER_MS);
   });
 }
 
-/** Read the page the plain way now, and try the stream again later. */
-async function poll() {
+async function read() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(String(answer.status));
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
-    if (document.activeElement?.id !== "village") live.replaceChildren(...fresh.childNodes);
-    found();
+    show(parsed(await answer.text()).getElementById("live").childNodes);
+    heard();
   } catch {
-    lost(0);
+    broken();
   }
+}
+
+let due = null;
+let first = true;
+function askAgain() {
+  // The first word of a stream repeats what the page was loaded with.
+  if (first) first = false;
+  else
+    due ??= setTimeout(() => {
+      due = null;
+      read();
+    }, ASK_AGAIN_MS);
+}
+
+/** Read the page the plain way now, and try the stream again later. */
+function poll() {
+  expectWithin(POLL_MS + 12_000);
+  read();
   setTimeout(listen, POLL_MS);
 }
 
-setInterval(() => source.readyState === EventSource.OPEN && Date.now() - heardAt > SILENT_AFTER_MS && lost(0), 1000);
 listen();
