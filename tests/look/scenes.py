@@ -12,7 +12,7 @@ from alerts.people import Actor, Address, Role
 from tests.api.world import HOUR_US, MINUTE_US, NOW_US, World
 
 SAMRAN, PHONYANG = "331608-samran", "331608-phonyang"
-OFFICER = Actor(account="somchai", role=Role.OFFICER)
+OFFICER = Actor(account="officer-2", role=Role.OFFICER)
 READING_US = 2 * MINUTE_US
 RAIN_US = 5 * MINUTE_US
 HOURS = 8 * 24

@@ -20,7 +20,7 @@ from tests.api.world import World, open_world
 from tests.look.scenes import SCENES
 
 SECOND_US = 1_000_000
-OFFICER = "malee"
+OFFICER = "officer-1"
 OPEN_MS = 20_000
 """Longest wait for anything on a page: the machine may be busy with other tests."""
 
