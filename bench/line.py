@@ -1,103 +1,126 @@
-"""The whole line in a real process, from socket to ledger: `python -m bench.line`.
+"""The whole line in a real installation, from a device's socket to the ledger, by both ways: `python -m bench.line`.
 
-Saturation: four devices send single readings with QoS 1 as fast as they are acknowledged. Paced: one device sends a
-thousand a second, and how long each PUBACK (on disk and judged) takes.
+Saturation: four devices, each a process, send single readings with QoS 1 as fast as they are acknowledged. Paced: one
+device sends a thousand a second, and how long each takes until the worker's own PUBACK (on disk and judged). Where a
+broker stands between, that PUBACK is heard by a tap, which costs the worker nothing but the way through it.
 """
 
+import multiprocessing
+import os
 import socket
-import struct
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.mqtt_load import connect, packet, publish, text
+from bench.mqtt_load import publish
+from sensors.batch import Float64
+from tests.live.crash import until, worker_pid
+from tests.live.evidence import STAGE_M
 from tests.live.installation import Installation
-from tests.live.test_kill import STATIONS, streams
+from tests.live.records import STATIONS, Reading, now_us, of_our_own, payload
+from tests.live.tap import Acknowledged, PacketStream
+from tests.live.ways import BrokerWay, EndpointWay, device, topic
 
 SATURATED = 100_000
 PACED_PER_S = 1_000
 PACED_S = 20
 WINDOW = 1_000
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+WAYS: Mapping[str, type[EndpointWay] | type[BrokerWay]] = {"endpoint": EndpointWay, "broker": BrokerWay}
 
 
 def main() -> None:
     """Print both tables."""
-    with TemporaryDirectory() as folder:
-        box = Installation(Path(folder) / "box", STATIONS)
-        box.start()
-        try:
-            saturated(box)
-            paced(box)
-        finally:
-            box.stop()
+    rates, waits = [], []
+    for name, way_of in WAYS.items():
+        with TemporaryDirectory() as folder, ExitStack() as stack:
+            way = way_of(stack, Path(folder), STATIONS)
+            rates.append(f"| {name} | {saturated(way)} |")
+            waits.append(f"| {name} | {paced(way)} |")
+    print(f"\nsocket to ledger, {SATURATED:,} messages of one reading, {len(STATIONS)} devices, window {WINDOW:,}")
+    print("| way | messages/s | CPU µs a message (worker process) |")
+    print("|---|---|---|")
+    print("\n".join(rates))
+    print(f"\npublish to decision (the worker's PUBACK), {PACED_PER_S:,} messages/s for {PACED_S} s")
+    print("| way | p50 ms | p99 ms | worst ms | CPU share (worker process) |")
+    print("|---|---|---|---|---|")
+    print("\n".join(waits))
 
 
 def cpu_s(box: Installation) -> float:
-    """Processor seconds of the process so far."""
-    return box.metric('takean_cpu_seconds_total{process="takean"}')
+    """Processor seconds of the worker process so far, user and system, as the kernel counts them."""
+    fields = Path(f"/proc/{worker_pid(box)}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def saturated(box: Installation) -> None:
+def saturated(way: EndpointWay | BrokerWay) -> str:
     """Messages a second and CPU per message when devices never wait for anything but PUBACK."""
-    sent = {s: stream.payloads() for s, stream in streams(SATURATED, 1).items()}
-    before_s, begin = cpu_s(box), time.perf_counter()
-    threads = [
-        threading.Thread(
-            target=publish,
-            args=("127.0.0.1", box.mqtt_port, s, box.secrets[s], f"takean/drill/v1/{s}/data", payloads, WINDOW),
-        )
-        for s, payloads in sent.items()
+    spawn = multiprocessing.get_context("spawn")
+    at_once = spawn.Barrier(len(STATIONS) + 1)
+    senders = [
+        spawn.Process(target=_send, args=(at_once, way.port, station, way.secrets[station], stream.payloads()))
+        for station, stream in of_our_own(SATURATED, now_us(), seed=1).items()
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds, cpu = time.perf_counter() - begin, cpu_s(box) - before_s
-    print(f"\nendpoint to ledger, {SATURATED:,} messages of one reading, {len(sent)} devices, window {WINDOW}")
-    print("| messages/s | CPU µs a message (whole process) |")
-    print("|---|---|")
-    print(f"| {SATURATED / seconds:,.0f} | {cpu / SATURATED * 1e6:.1f} |")
+    for sender in senders:
+        sender.start()
+    at_once.wait()
+    before_s, begin = cpu_s(way.box), time.perf_counter()
+    for sender in senders:
+        sender.join()
+    until(lambda: way.box.metric("takean_stored_seq") >= SATURATED, "the last message")
+    seconds, cpu = time.perf_counter() - begin, cpu_s(way.box) - before_s
+    return f"{SATURATED / seconds:,.0f} | {cpu / SATURATED * 1e6:.1f}"
 
 
-def paced(box: Installation) -> None:
-    """Time from publish to PUBACK at a steady rate."""
-    station = STATIONS[0]
-    total = PACED_PER_S * PACED_S
-    sent_s, acked_s = np.zeros(total), np.zeros(total)
-    base_ms = time.time_ns() // 1_000_000
-    with connect("127.0.0.1", box.mqtt_port, station, box.secrets[station], 30.0) as link:
-        reader = threading.Thread(target=_acks, args=(link, acked_s))
+def _send(at_once: Barrier, port: int, station: str, secret: str, payloads: list[bytes]) -> None:
+    at_once.wait()
+    publish("127.0.0.1", port, station, secret, topic(station), payloads, WINDOW)
+
+
+def paced(way: EndpointWay | BrokerWay) -> str:
+    """Time from publish to the worker's PUBACK at a steady rate, and what that costs."""
+    total, base_us = PACED_PER_S * PACED_S, time.time_ns() // 1_000_000 * 1_000
+    payloads = [payload(Reading(STATIONS[0], base_us + i * 1_000, STAGE_M)) for i in range(total)]
+    sent_s, answered_s = np.zeros(total), np.full(total, np.nan)
+    safe_s = answered_s
+    if isinstance(way, BrokerWay):  # there the device's PUBACK says only that the broker has it
+        safe_s, index = np.full(total, np.nan), {content: i for i, content in enumerate(payloads)}
+
+        def heard(acknowledged: Acknowledged) -> None:
+            safe_s[index[acknowledged.payload]] = acknowledged.at_s
+
+        way.tap.on_ack = heard
+    with device(way, STATIONS[0]) as sender:
+        reader = threading.Thread(target=_answers, args=(sender.socket, answered_s))
         reader.start()
-        topic, begin, before_s = text(f"takean/drill/v1/{station}/data"), time.perf_counter(), cpu_s(box)
-        for i in range(total):
+        begin, before_s = time.perf_counter(), cpu_s(way.box)
+        for i, content in enumerate(payloads):
             due = begin + i / PACED_PER_S
             while (now := time.perf_counter()) < due:
                 time.sleep(min(0.002, due - now))
-            payload = b'{"ts": %d, "values": {"stage_m": %.3f}}' % (base_ms + i, 1 + i % 50 / 1000)
             sent_s[i] = time.perf_counter()
-            link.sendall(packet(0x32, topic + struct.pack(">H", i % 65_535 + 1) + payload))
+            sender.publish(topic(STATIONS[0]), content)
         reader.join()
-        cpu = cpu_s(box) - before_s
-    wait_ms = (acked_s - sent_s) * 1e3
-    print(f"\npublish to decision (PUBACK), {PACED_PER_S:,} messages/s for {PACED_S} s")
-    print("| p50 ms | p99 ms | worst ms | CPU share |")
-    print("|---|---|---|---|")
-    print(
-        f"| {np.percentile(wait_ms, 50):.0f} | {np.percentile(wait_ms, 99):.0f} | {wait_ms.max():.0f} | "
-        f"{cpu / PACED_S:.0%} |"
-    )
+        until(lambda: not np.isnan(safe_s).any(), "the last PUBACK")
+        cpu = cpu_s(way.box) - before_s
+    wait_ms = (safe_s - sent_s) * 1e3
+    p50, p99 = np.percentile(wait_ms, (50, 99))
+    return f"{p50:.0f} | {p99:.0f} | {wait_ms.max():.0f} | {cpu / PACED_S:.0%}"
 
 
-def _acks(link: socket.socket, acked_s: np.ndarray) -> None:
-    received, count = b"", 0
-    while count < len(acked_s):
-        received += link.recv(65_536)
-        whole, now = len(received) // 4, time.perf_counter()
-        acked_s[count : count + whole] = now
-        count, received = count + whole, received[whole * 4 :]
+def _answers(connection: socket.socket, at_s: Float64) -> None:
+    """Note when each PUBACK came on the device's own connection; they come in order."""
+    packets, count = PacketStream(), 0
+    while count < len(at_s):
+        come = len(list(packets.feed(connection.recv(65_536))))
+        at_s[count : count + come] = time.perf_counter()
+        count += come
 
 
 if __name__ == "__main__":

@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 PACKET_IDS = 65_535
 CHUNK = 64
 """Messages handed to the kernel at a time."""
+MQTT_5 = 5
+PUBACK, DISCONNECT = 0x40, 0xE0
+FAILURE = 0x80
+"""Reason codes from here on say that something went wrong (MQTT 5 section 2.4)."""
 _PUBACK_BYTES = 4
+_SIZES = {0x11: 4, 0x13: 2, 0x22: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
+_TEXTS = frozenset({0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F})
+_USER_PROPERTY = 0x26
+"""Properties of CONNACK by their length, MQTT 5 section 2.2.2.2."""
 
 
 @dataclass(slots=True)
@@ -34,7 +42,7 @@ class Report:
 
 
 class Refused(Exception):
-    """The server answered CONNECT with another return code than 0."""
+    """The server answered CONNECT with another return code than 0, or PUBACK with a failure."""
 
 
 def publish(
@@ -49,6 +57,8 @@ def publish(
     attempts: int = 40,
     retry_s: float = 0.25,
     timeout_s: float = 30.0,
+    level: int = 4,
+    report: Report | None = None,
 ) -> Report:
     """Publish every payload with QoS 1 and wait for every PUBACK.
 
@@ -58,11 +68,13 @@ def publish(
     attempts : connections in a row that brought no PUBACK before giving up; at the start too
     retry_s : wait between two tries, seconds
     timeout_s : silence of the server that counts as a lost connection, seconds
+    level : protocol level, 4 for MQTT 3.1.1 and 5 for MQTT 5
+    report : to be filled, for who wants to look on meanwhile
 
     Returns
     -------
-    Report; `unacked` is empty when all went well. After a lost connection what was under way is sent again, in order
-    and with the DUP flag.
+    The report; `unacked` is empty when all went well. After a lost connection what was under way is sent again, in
+    order and with the DUP flag.
 
     Raises
     ------
@@ -70,15 +82,16 @@ def publish(
     """
     if not 1 <= window <= PACKET_IDS:
         raise ValueError(f"window is {window}, but must be 1 to {PACKET_IDS}")
-    sender = _Sender(text(topic), enumerate(payloads), window, Report())
+    sender = _Sender(text(topic), enumerate(payloads), report or Report(), level)
     begin = time.perf_counter()
     failures = 0
     while failures < attempts:
         acked = len(sender.report.acked)
         try:
-            with connect(host, port, station, password, timeout_s) as connection:
+            connection, room = connect(host, port, station, password, timeout_s, level)
+            with connection:
                 sender.report.connections += 1
-                if sender.run(connection):
+                if sender.run(connection, min(window, room)):
                     break
         except OSError:
             pass
@@ -94,14 +107,14 @@ def publish(
 class _Sender:
     topic: bytes
     payloads: Iterator[tuple[int, bytes]]
-    window: int
     report: Report
+    level: int
     under_way: OrderedDict[int, tuple[int, bytes]] = field(default_factory=OrderedDict)
     """Packet id -> index and payload, in the order first sent."""
     _next_id: int = 0
     _exhausted: bool = False
 
-    def run(self, connection: socket.socket) -> bool:
+    def run(self, connection: socket.socket, window: int) -> bool:
         """Work on one connection. True when all is acknowledged, False when the server closed."""
         again = [self._packet(packet_id, payload, dup=True) for packet_id, (_, payload) in self.under_way.items()]
         self.report.resent += len(again)
@@ -109,7 +122,7 @@ class _Sender:
             connection.sendall(b"".join(again[start : start + CHUNK]))
         received = b""
         while True:
-            out = self._fill()
+            out = self._fill(window)
             if out:
                 connection.sendall(out)
             if not self.under_way and self._exhausted:
@@ -120,10 +133,10 @@ class _Sender:
                 return False
             received = self._take_acks(received + data)
 
-    def _fill(self) -> bytes:
+    def _fill(self, window: int) -> bytes:
         """New packets up to the window; none while little room is free, so that the kernel is not asked for each."""
-        room = self.window - len(self.under_way)
-        if self._exhausted or room < min(CHUNK, (self.window + 1) // 2):
+        room = window - len(self.under_way)
+        if self._exhausted or room < min(CHUNK, (window + 1) // 2):
             return b""
         packets = []
         for _ in range(room):
@@ -137,14 +150,22 @@ class _Sender:
         return b"".join(packets)
 
     def _take_acks(self, data: bytes) -> bytes:
-        whole = len(data) - len(data) % _PUBACK_BYTES
-        for head, length, packet_id in struct.iter_unpack(">BBH", data[:whole]):
-            if (head, length) != (0x40, 2):
+        if data[0] == DISCONNECT:  # MQTT 5: the server says why it leaves
+            raise ConnectionError(f"DISCONNECT {data[:4].hex()}")
+        start = 0
+        while len(data) - start >= _PUBACK_BYTES:
+            head, length, packet_id = struct.unpack_from(">BBH", data, start)
+            if head != PUBACK or (length != 2 and self.level < MQTT_5):
                 raise ConnectionError(f"packet {head:#x} of {length} bytes where only PUBACK was due")
+            if len(data) < start + 2 + length:
+                break
+            if length > 2 and data[start + 4] >= FAILURE:
+                raise Refused(f"PUBACK with reason code {data[start + 4]:#x}")
             item = self.under_way.pop(packet_id, None)
             if item is not None:
                 self.report.acked.append(item[0])
-        return data[whole:]
+            start += 2 + length
+        return data[start:]
 
     def _free_id(self) -> int:
         while True:
@@ -153,30 +174,64 @@ class _Sender:
                 return self._next_id
 
     def _packet(self, packet_id: int, payload: bytes, *, dup: bool) -> bytes:
-        body = self.topic + struct.pack(">H", packet_id) + payload
+        properties = b"\0" if self.level == MQTT_5 else b""
+        body = self.topic + struct.pack(">H", packet_id) + properties + payload
         return packet(0x3A if dup else 0x32, body)
 
 
-def connect(host: str, port: int, station: str, password: str, timeout_s: float) -> socket.socket:
-    """A connection that the server has let in."""
+def connect(
+    host: str, port: int, station: str, password: str, timeout_s: float, level: int = 4
+) -> tuple[socket.socket, int]:
+    """A connection that the server has let in, and how many messages it takes at a time."""
     connection = socket.create_connection((host, port), timeout=timeout_s)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client_id = f"load-{station}-{os.getpid()}"
-        fields = b"".join(map(text, (client_id, station, password)))
-        connection.sendall(packet(0x10, b"\0\4MQTT\4\xc2" + struct.pack(">H", 600) + fields))
-        answer = b""
-        while len(answer) < 4:
-            data = connection.recv(4 - len(answer))
-            if not data:
-                raise ConnectionError("closed before CONNACK")
-            answer += data
+        fields = b"".join(map(text, (f"load-{station}-{os.getpid()}", station, password)))
+        properties = b"\0" if level == MQTT_5 else b""
+        head = b"\0\4MQTT" + bytes([level, 0xC2]) + struct.pack(">H", 600)
+        connection.sendall(packet(0x10, head + properties + fields))
+        answer = _exactly(connection, 2)
+        answer += _exactly(connection, answer[1])
         if answer[3]:
             raise Refused(f"CONNACK with return code {answer[3]}")
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, _receive_maximum(answer[5:]) if level == MQTT_5 else PACKET_IDS
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        data = connection.recv(count - len(received))
+        if not data:
+            raise ConnectionError("closed before CONNACK")
+        received += data
+    return received
+
+
+def _receive_maximum(properties: bytes) -> int:
+    """The Receive Maximum among the properties of a CONNACK, MQTT 5 section 3.2.2.3.
+
+    Raises
+    ------
+    ConnectionError : a property that CONNACK does not have
+    """
+    at = 0
+    while at < len(properties):
+        name = properties[at]
+        if name == 0x21:
+            return int.from_bytes(properties[at + 1 : at + 3])
+        if name in _TEXTS:
+            at += 3 + int.from_bytes(properties[at + 1 : at + 3])
+        elif name == _USER_PROPERTY:
+            at += 3 + int.from_bytes(properties[at + 1 : at + 3])
+            at += 2 + int.from_bytes(properties[at : at + 2])
+        elif name in _SIZES:
+            at += 1 + _SIZES[name]
+        else:
+            raise ConnectionError(f"CONNACK has property {name:#x}")
+    return PACKET_IDS
 
 
 def text(value: str) -> bytes:
@@ -215,10 +270,13 @@ def main() -> None:
     parser.add_argument("--password", required=True)
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--window", type=int, default=200)
+    parser.add_argument("--level", type=int, choices=(4, 5), default=4, help="5 for MQTT 5")
     given = parser.parse_args()
     payloads = readings(given.messages, round(time.time() * 1000) - given.messages * 1000)
     topic = f"{given.prefix}/{given.station}/data"
-    report = publish(given.host, given.port, given.station, given.password, topic, payloads, given.window)
+    report = publish(
+        given.host, given.port, given.station, given.password, topic, payloads, given.window, level=given.level
+    )
     print(f"acknowledged {len(report.acked)} of {given.messages} in {report.seconds:.2f} s")
     print(f"{len(report.acked) / report.seconds:,.0f} messages/s, {report.resent} sent again")
 

@@ -1,0 +1,24 @@
+"""Two running boxes for all hostile tests: a start costs seconds, and what one test leaves, the next must bear."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.live.ways import BrokerWay, EndpointWay
+
+STATIONS = ("S-1", "S-2", "S-3")
+
+
+@pytest.fixture(scope="package")
+def endpoint_way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointWay]:
+    """A running box with its own endpoint."""
+    with ExitStack() as stack:
+        yield EndpointWay(stack, tmp_path_factory.mktemp("endpoint"), STATIONS)
+
+
+@pytest.fixture(scope="package")
+def broker_way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerWay]:
+    """A running box behind a broker, and only there."""
+    with ExitStack() as stack:
+        yield BrokerWay(stack, tmp_path_factory.mktemp("broker"), STATIONS)
