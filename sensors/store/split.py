@@ -7,7 +7,7 @@ is old.
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +58,7 @@ class SplitReader:
         self._lock = threading.Lock()
         self._history: OrderedDict[str, History] = OrderedDict()
         self._totals: OrderedDict[tuple[tuple[str, ...], int], tuple[int, Float64, Int64]] = OrderedDict()
-        self._latest: tuple[list[str], Latest] | None = None
+        self._latest: dict[str, tuple[int, float, int]] = {}
 
     def history(self, key: str, *, from_us: int, to_us: int, limit: int) -> History:
         """See the contract."""
@@ -90,20 +90,28 @@ class SplitReader:
         try:
             found = self._owner.latest(keys)
         except Away:
-            known = self._latest
-            if known is not None and known[0] == keys:
-                return known[1]
+            return self._last_heard(keys)
+        with self._lock:
+            self._latest.update(zip(keys, _by_row(found), strict=True))
+        return found
+
+    def _last_heard(self, keys: list[str]) -> Latest:
+        """Of each series what was heard last, by whichever screen asked; else what its closed days hold."""
+        with self._lock:
+            heard = {key: self._latest[key] for key in keys if key in self._latest}
+        if missing := [key for key in keys if key not in heard]:
             try:
-                found = self._closed.latest(keys)
+                heard |= zip(
+                    missing, zip(*(c.tolist() for c in self._closed.latest(missing)), strict=True), strict=True
+                )
             except OSError:
                 log.exception("with nobody to ask, and a closed day that cannot be read")
-                return (
-                    np.zeros(len(keys), np.int64),
-                    np.full(len(keys), np.nan),
-                    np.full(len(keys), Flag.MISSING, np.uint8),
-                )
-        self._latest = (list(keys), found)
-        return found
+        rows = [heard.get(key, (0, np.nan, int(Flag.MISSING))) for key in keys]
+        return (
+            np.array([row[0] for row in rows], dtype=np.int64),
+            np.array([row[1] for row in rows], dtype=np.float64),
+            np.array([row[2] for row in rows], dtype=np.uint8),
+        )
 
     def totals(self, keys: list[str], *, from_us: int, to_us: int) -> tuple[Float64, Int64]:
         """See the contract. Away, what was last heard of a span as long as this, for an hour; then unknown: count 0."""
@@ -151,3 +159,7 @@ def _newest(rows: History, limit: int) -> History:
         return rows
     start = len(rows.time_us) - max(0, limit)
     return History(time_us=rows.time_us[start:], value=rows.value[start:], flag=rows.flag[start:])
+
+
+def _by_row(latest: Latest) -> Iterator[tuple[int, float, int]]:
+    return zip(*(column.tolist() for column in latest), strict=True)

@@ -163,6 +163,15 @@ def test_a_reader_that_starts_without_the_worker_shows_the_newest_closed_day(box
     assert flag.tolist() == [Flag.GOOD, Flag.MISSING]
 
 
+def test_every_screen_keeps_what_any_of_them_heard_last(box: Box) -> None:
+    with reader_of(box) as reader:
+        both, one = reader.latest(KEYS), reader.latest(KEYS[:1])
+        box.die()
+        np.testing.assert_equal(reader.latest(KEYS[:1]), one)
+        np.testing.assert_equal(reader.latest(KEYS), both)
+        np.testing.assert_equal(reader.latest(KEYS), both)
+
+
 def test_what_is_remembered_of_a_series_is_bounded(box: Box) -> None:
     box.put(batch(list(np.arange(3.0 * ROWS_KEPT)), series=1, start_us=START_US, step_us=1_000_000))
     with reader_of(box) as reader:
