@@ -21,9 +21,9 @@ def router(web: Web) -> APIRouter:
     async def ready() -> Response:
         """Whether this box is able to warn."""
         status = await anyio.to_thread.run_sync(deps.worker)
-        reasons = [] if status.alive else [f"the worker's heartbeat is {status.heartbeat_age_s:.0f} s old"]
-        if not status.ready:
-            reasons.append(status.reason or "the worker is not ready")
+        reasons = [status.reason or "the worker is not ready"] if not (status.alive and status.ready) else []
+        if not status.alive and status.heartbeat_age_s >= 1:
+            reasons.insert(0, f"the worker was last heard {status.heartbeat_age_s:.0f} s ago")
         body = {
             "ready": not reasons,
             "reasons": reasons,

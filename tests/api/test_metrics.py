@@ -79,7 +79,7 @@ def test_alive_is_not_ready(world: World, client: Browser) -> None:
     world.status = replace(world.status, alive=False, heartbeat_age_s=61.0)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["reasons"] == ["the worker's heartbeat is 61 s old", "the store is full"]
+    assert answer.json()["reasons"] == ["the worker was last heard 61 s ago", "the store is full"]
     assert client.get("/healthz").status_code == 200
 
 
