@@ -1,12 +1,21 @@
 """From events to what must be sent because of them. Pure."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from alerts import text
 from alerts.episode import Episode, Event, EventType, FanOut, Purpose, Used
 from alerts.route import Routes
 from sensors.quantities import QUANTITIES
 from sensors.stations import SECOND_US, Registry
+
+Newest = Callable[[str], tuple[int, float] | None]
+"""Series key -> time and value of its newest usable reading; None where nobody knows."""
+
+
+def nobody_knows(series: str) -> None:
+    """For a plan that is made in the moment of its reading."""
+    del series
 
 
 def plan(
@@ -16,6 +25,7 @@ def plan(
     registry: Registry,
     routes: Routes,
     used: Sequence[Used] = (),
+    newest: Newest = nobody_knows,
 ) -> tuple[FanOut, ...]:
     """One fan-out for every release, and one all-clear when the public level falls to normal.
 
@@ -24,18 +34,28 @@ def plan(
     changes : events with the story after each, as they will be recorded
     now_us : judgement clock
     used : readings that last decided this story before these changes, for a release by a person
+    newest : how the deciding series stands now, which people are told when a release comes later than its reading
     """
     made: list[FanOut] = []
     for event, after in changes:
         used = event.used or used
         if event.type is EventType.RELEASED:
-            made.append(_fan_out(event, Purpose.ALERT, event.to_level, used, now_us, registry, routes, text.alert))
+            made.append(
+                _fan_out(event, Purpose.ALERT, event.to_level, _now(used, newest), now_us, registry, routes, text.alert)
+            )
         elif event.type is EventType.LOWERED and event.to_level == 0:
             # Two officers may take a warning back against the evidence: then nobody is told that all is well.
             calm = after.judged_level == 0 and after.known
             words = text.all_clear if calm else text.withdrawn
             made.append(_fan_out(event, Purpose.ALL_CLEAR, event.from_level, (), now_us, registry, routes, words))
     return tuple(made)
+
+
+def _now(used: Sequence[Used], newest: Newest) -> Sequence[Used]:
+    """The deciding reading, or the same series as it stands now."""
+    if not used or used[-1].per_h or (known := newest(used[-1].series)) is None or known[0] <= used[-1].time_us:
+        return used
+    return (*used[:-1], replace(used[-1], time_us=known[0], value=known[1]))
 
 
 def _fan_out(
@@ -51,7 +71,7 @@ def _fan_out(
     route = routes.find(event.hazard, level) or routes.highest(event.hazard)
     areas = registry.descendants(event.area)
     expires_us = now_us + route.expires_s * SECOND_US
-    newest = used[-1] if used else None
+    decided = used[-1] if used else None
     facts = text.Facts(
         kind=event.kind,
         place=registry.place.name,
@@ -59,7 +79,7 @@ def _fan_out(
         hazard=event.hazard,
         level=level,
         areas=text.area_list(_name(registry, event.area), [_name(registry, a) for a in areas[1:]]),
-        reading=_reading(registry, newest) if newest else "",
+        reading=_reading(registry, decided) if decided else "",
         now_us=now_us,
         expires_us=expires_us,
     )

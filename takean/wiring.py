@@ -236,6 +236,7 @@ def web_part(
     from api.deps import Deps  # noqa: PLC0415
     from dashboards.pages import Pages  # noqa: PLC0415
     from ingest.quarantine import Quarantine  # noqa: PLC0415
+    from sensors.store import newest_usable  # noqa: PLC0415
     from takean.server import PageServer  # noqa: PLC0415
 
     listening = socket.create_server(world.web, reuse_port=False)
@@ -259,7 +260,7 @@ def web_part(
             desk=Desk(
                 ledger=ledger,
                 kind=world.kind,
-                plan=partial(plan, registry=world.registry, routes=world.routes),
+                plan=partial(plan, registry=world.registry, routes=world.routes, newest=partial(newest_usable, reader)),
                 routes=world.routes,
                 now_us=world.clock.now_us,
             ),

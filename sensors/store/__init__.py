@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
-from sensors.flags import Flags
+from sensors.flags import Flags, usable
 
 DAY_US = 86_400_000_000
 """Days are counted from 1970-01-01 in UTC. In Thailand such a day begins at 07:00: it is the rain day."""
@@ -66,6 +66,15 @@ class SeriesReader(Protocol):
         """Sum of the usable values (flag 1 or 2) of each series over from_us < time <= to_us, and their count."""
 
 
+def newest_usable(reader: SeriesReader, key: str) -> tuple[int, float] | None:
+    """Time and value of the newest reading of a series; None where there is none, it is doubted, or nobody can say."""
+    try:
+        time_us, value, flag = reader.latest([key])
+    except (Away, TooSlow, OSError):
+        return None
+    return (int(time_us[0]), float(value[0])) if usable(flag)[0] and np.isfinite(value[0]) else None
+
+
 class SeriesStore(SeriesReader, Protocol):
     """The journal: append-only, idempotent on (series, time, value), durable when `append` returns.
 
@@ -96,6 +105,9 @@ class SeriesStore(SeriesReader, Protocol):
 
     def last_seq(self) -> int:
         """Newest arrival number, 0 when empty."""
+
+    def check(self) -> None:
+        """Raise what makes the store useless until it is opened anew; callable from any thread."""
 
     def close(self) -> None:
         """Flush and let go of the file."""

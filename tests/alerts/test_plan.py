@@ -167,3 +167,18 @@ def test_a_level_that_nobody_would_be_told_of_is_named() -> None:
     without = Routes(by={key: r for key, r in ROUTES.by.items() if key[1] != 3})
     (missing,) = route.uncovered(without, sample)
     assert "flood.critical reaches flood level 3" in missing
+
+
+def test_a_release_tells_the_level_of_now_and_not_of_the_reading_that_decided() -> None:
+    changes = story((EventType.JUDGED, 0, 3), (EventType.RELEASED, 0, 3))[1:]
+    later = T0_US + 13 * MINUTE_US
+    (made,) = plan(
+        changes, later, registry=REG, routes=ROUTES, used=(USED,), newest=lambda series: (later - MINUTE_US, 4.94)
+    )
+    assert "4.94 ม. (เกณฑ์ 4.50 ม.)" in made.text
+    assert "4.62" not in made.text
+    (older,) = plan(changes, later, registry=REG, routes=ROUTES, used=(USED,), newest=lambda series: (T0_US - 1, 1.0))
+    assert "4.62 ม." in older.text
+    slope = replace(USED, per_h=True, value=0.14, threshold=0.1)
+    (rate,) = plan(changes, later, registry=REG, routes=ROUTES, used=(slope,), newest=lambda series: (later, 4.94))
+    assert "0.14 ม./ชม." in rate.text
