@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from alerts.channels import NAMES
 from alerts.episode import Kind
 from alerts.rules import AbsenceRule, Rule, entries
 from alerts.text import ACTIONS
@@ -119,6 +120,9 @@ def _mistakes(routes: Sequence[Route], kind: Kind) -> list[str]:
             )
         if not route.channels:
             found.append(f"{who}: channels is empty; a warning that leaves by no channel warns nobody")
+        for channel in route.channels:
+            if channel not in NAMES:
+                found.append(f"{who}: channel {channel!r} is not one of {', '.join(NAMES)}: nothing would leave by it")
         if route.expires_s <= 0:
             found.append(f"{who}: expires_s is {route.expires_s} but must be above 0")
         if kind is Kind.ACTUAL and Release.AUTO in (route.release, route.clear):

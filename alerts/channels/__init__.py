@@ -6,6 +6,9 @@ from typing import Protocol
 
 from alerts.episode import Kind
 
+NAMES = ("preview",)
+"""The channels that are built: what `routes.toml` may name."""
+
 
 class Outcome(StrEnum):
     """What an attempt ended in."""

@@ -142,6 +142,7 @@ def test_a_person_who_releases_later_still_tells_the_reading() -> None:
         (Kind.ACTUAL, ('clear = "person"', 'clear = "auto"'), "auto is for exercise"),
         (Kind.ACTUAL, ('release = "two"', 'release = "one"'), "needs two people"),
         (Kind.EXERCISE, ('channels = ["preview"]', "channels = []"), "warns nobody"),
+        (Kind.EXERCISE, ('channels = ["preview"]', 'channels = ["sms"]'), "channel 'sms' is not one of preview"),
         (Kind.EXERCISE, ("level = 2", "level = 7"), "1, 2 or 3"),
         (Kind.EXERCISE, ("level = 2", "level = 1"), "one route"),
         (Kind.EXERCISE, ("expires_s = 21600", "expires_s = 0"), "above 0"),
