@@ -2,20 +2,21 @@
 Pure.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from alerts import lifecycle, loss
 from alerts.columns import Told
-from alerts.episode import AreaStatus, Episode, Kind, Used
-from alerts.evidence import LadderState, known
-from alerts.lifecycle import REFOLDED, Cell, Change
+from alerts.episode import AreaStatus, Episode, Kind, Used, apply, episode_id
+from alerts.evidence import NOT_HELD, LadderState, known, young
+from alerts.lifecycle import FOUND, LOST, REFOLDED, UNHEARD, Cell, Change
 from alerts.loss import Lost
 from alerts.route import Routes
 from alerts.rules import RuleSet
-from alerts.tracks import bound_us
+from alerts.tracks import DAY_US, bound_us
+from alerts.words import compact_utc
 from sensors.batch import Float64, Int64
 from sensors.flags import Flag
 from sensors.stations import Registry
@@ -96,7 +97,8 @@ class Cells:
         own, above, stories = before.level(), lost.level.copy(), dict(stories)
         for at, ladder in enumerate(told.ladder.tolist()):
             used = self._used(told, at)
-            if told.from_level[at] == told.to_level[at]:
+            back = told.from_level[at] == told.to_level[at]
+            if back:
                 above[ladder] = 0
             else:
                 own[ladder] = told.to_level[at]
@@ -114,31 +116,42 @@ class Cells:
                     and used.flag == Flag.GOOD
                     and now_us - used.time_us <= self.late_us[told.series[at]],
                     routes=self.routes,
-                    note=REFOLDED if late else "",
+                    note=FOUND if back else REFOLDED if late else "",
                     by=int(told.by[at]),
                 ):
                     keep(stories, change)
                     yield change
 
-    def past(self, retro: Told, *, now_us: int) -> Iterator[Change]:
-        """Rises that came beyond the bound, each as a story that is over: one for each reading that decided."""
-        risen: dict[tuple[Key, int], tuple[int, list[Used]]] = {}
+    def past(self, retro: Told, *, now_us: int, there: Callable[[str], Episode | None]) -> Iterator[Change]:
+        """What came beyond the bound, as stories that are over: at most one for each (area, hazard), UTC day and level,
+        so that a month of backfill is no storm.
+
+        Parameters
+        ----------
+        retro : see `alerts.track_state.Taken`
+        there : finds the stories told before by their ids
+        """
+        told: set[str] = set()
         for at, ladder in enumerate(retro.ladder.tolist()):
-            level = int(retro.to_level[at])
-            if level <= retro.from_level[at]:
-                continue
+            level, time_us = int(retro.to_level[at]), int(retro.time_us[at])
             for key in self.of_ladder[ladder]:
-                highest, used = risen.get((key, int(retro.seq[at])), (0, []))
-                risen[key, int(retro.seq[at])] = (max(highest, level), [*used, self._used(retro, at)])
-        for (key, _), (level, used) in risen.items():
-            yield lifecycle.retrospective(
-                self.cell(key), level=level, event_us=used[-1].time_us, now_us=now_us, used=used
-            )
+                opened = f"{compact_utc(time_us - time_us % DAY_US)}-past-{level}"
+                id = episode_id(kind=self.kind, hazard=key[1], area=key[0], opened=opened)
+                if id not in told and there(id) is None:
+                    told.add(id)
+                    used = (self._used(retro, at),)
+                    event, _ = lifecycle.retrospective(
+                        self.cell(key), level=level, event_us=time_us, now_us=now_us, used=used
+                    )
+                    event = replace(event, episode=id)
+                    yield event, apply(None, event)
 
     def missed(
-        self, found: list[loss.Missed], *, before: LadderState, lost: Lost, stories: Stories, now_us: int
+        self, found: list[loss.Missed], *, before: LadderState, lost: Lost, stories: Stories, deaf: bool, now_us: int
     ) -> Iterator[Change]:
-        """Series that fell silent while they rose: proposals, on the record also where the level stands already."""
+        """Series that fell silent while they rose: proposals, on the record also where the level stands already; and
+        with the cause where we are `deaf`.
+        """
         level, stories = lost.over(before), dict(stories)
         for one in found:
             level[one.ladder] = max(level[one.ladder], one.level)
@@ -152,7 +165,7 @@ class Cells:
                     used=(one.used,),
                     speaks=False,
                     routes=self.routes,
-                    note=lifecycle.LOST,
+                    note=UNHEARD if deaf else LOST,
                 ):
                     keep(stories, change)
                     yield change
@@ -188,37 +201,43 @@ class Cells:
 
     def followed(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
         """Stories whose public level the routes leave to the rule, or which could end, once a second reading speaks
-        for the judged level. What was lost while rising speaks for nothing.
+        for the judged level; upward one that itself stands there. What was lost while rising speaks for nothing. Where
+        nobody was told and nothing is judged, the longest dwell ends a story too.
         """
-        young, level, rise = known(ladders, now_us, self.rules.ladders), ladders.level(), self.rules.ladders.rise
+        laid, level = self.rules.ladders, ladders.level()
+        # A slope is known later than its value: it cannot hold up what the values say is over.
+        up, down = ((us, young(us, now_us, laid)) for us in (ladders.last_us, ladders.value_us))
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
             if story is None or story.judged_level == story.public_level != 0:
                 continue
-            newest = ladders.last_us[rungs]
-            late_us = self.late_us[self.rules.ladders.series[rungs]]
-            speaks = young[rungs] & (now_us - newest <= late_us) & (newest > story.since_us)
-            # A slope is known later than its value: it cannot hold up what the values say is over.
-            needed = ~rise[rungs] if not rise[rungs].all() else rise[rungs]
             falling = story.judged_level <= story.public_level
-            if speaks[needed].all() if falling else (speaks & (level[rungs] >= story.judged_level)).any():
-                yield from lifecycle.follow(
-                    story, routes=self.routes, event_us=int(newest[speaks].max()), now_us=now_us
-                )
+            newest, can_speak = (column[rungs] for column in (down if falling else up))
+            late_us = self.late_us[laid.series[rungs]]
+            speaks = can_speak & (now_us - newest <= late_us) & (newest > story.since_us)
+            if falling:
+                agreed = bool(speaks.all())
+            else:
+                stands = (ladders.above_us[story.judged_level - 1 :, rungs] != NOT_HELD).any(axis=0)
+                agreed = bool((speaks & stands & (level[rungs] >= story.judged_level)).any())
+            waited = now_us - story.since_us > laid.down_for_us[:, rungs].max() + late_us.max()
+            if agreed or (waited and story.judged_level == story.public_level == 0):
+                event_us = int(newest[speaks].max()) if agreed else now_us
+                yield from lifecycle.follow(story, routes=self.routes, event_us=event_us, now_us=now_us)
 
     def heard(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
         """Open stories that have lost their last known evidence, or have some again."""
-        young = known(ladders, now_us, self.rules.ladders)
+        heard = known(ladders, now_us, self.rules.ladders)
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
             if story is not None:
-                yield from lifecycle.hear(story, known=bool(young[rungs].any()), now_us=now_us)
+                yield from lifecycle.hear(story, known=bool(heard[rungs].any()), now_us=now_us)
 
     def statuses(
         self, ladders: LadderState, lost: Lost, *, there: Mapping[Key, AreaStatus], now_us: int
     ) -> list[AreaStatus]:
         """Areas whose level or known differs from what `there` says of them."""
-        young, level = known(ladders, now_us, self.rules.ladders), lost.over(ladders)
+        heard, level = known(ladders, now_us, self.rules.ladders), lost.over(ladders)
         found = []
         for key, rungs in self.ladders_of.items():
             status = AreaStatus(
@@ -226,7 +245,7 @@ class Cells:
                 area=key[0],
                 hazard=key[1],
                 level=int(level[rungs].max()),
-                known=bool(young[rungs].any()),
+                known=bool(heard[rungs].any()),
                 since_us=now_us,
             )
             old = there.get(key)

@@ -1,7 +1,7 @@
 """Readings and changes of levels as columns that stand by themselves, whatever batch they came in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -129,6 +129,10 @@ class Told(Columns):
             to_level=changes.to_level,
             late=np.zeros(len(at), dtype=np.bool_),
         )
+
+    def renumbered(self, series: NDArray[np.intp], ladders: NDArray[np.intp]) -> Self:
+        """Told of a part of the series and ladders: with the numbers that these have in the whole."""
+        return replace(self, series=series[self.series].astype(np.int32), ladder=ladders[self.ladder])
 
     def in_order(self) -> Self:
         """In the order in which they came about; those of one arrival stay in theirs."""

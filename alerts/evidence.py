@@ -5,9 +5,12 @@ ladder is a latch: set by a number at or above `enter` held for its time, reset 
 and kept through everything unknown. Holds run on event time and only across covered stretches: a gap stops the hold
 for entering and starts the one for leaving from zero (contract 5.1, 5.2). A step can be left only after the one above
 it: down one at a time.
+
+Where values arrive too rarely for a slope, the line from the reading before may end a rise, never begin one: below
+`leave` at each reading of a dwell, the series has moved less than `leave` times the dwell.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from alerts.ladders import Ladders
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.clocks import FUTURE_US
+from sensors.trend import HOUR_US
 from sensors.window import NEVER
 
 STEPS = 3
@@ -29,6 +33,10 @@ class LadderState:
 
     last_us: Int64
     """(p,) event time of the newest reading a rule has listened to; NEVER before the first."""
+    value_us: Int64
+    """(p,) the same, whether or not the number the ladder listens to was known there."""
+    value: Float64
+    """(p,) the value of the series there; NaN before the first."""
     active: Bool
     """(3, p) whether the step is held true."""
     above_us: Int64
@@ -41,6 +49,8 @@ class LadderState:
         """Nothing heard yet."""
         return cls(
             last_us=np.full(ladders, NEVER, dtype=np.int64),
+            value_us=np.full(ladders, NEVER, dtype=np.int64),
+            value=np.full(ladders, np.nan),
             active=np.zeros((STEPS, ladders), dtype=np.bool_),
             above_us=np.full((STEPS, ladders), NOT_HELD, dtype=np.int64),
             below_us=np.full((STEPS, ladders), NOT_HELD, dtype=np.int64),
@@ -60,7 +70,7 @@ class LevelChanges:
     """(c,) row of the batch that decided."""
     ladder: NDArray[np.intp]
     value: Float64
-    """(c,) what the ladder listened to there: the value, or the slope per hour."""
+    """(c,) what the ladder listened to there: the value, or the slope per hour (or that of the line instead)."""
     from_level: NDArray[np.int64]
     to_level: NDArray[np.int64]
 
@@ -94,7 +104,7 @@ def weigh(
     ----------
     batch : n readings, those of one series in order of time
     listened : (n,) fresh and usable rows; the others move nothing
-    rise_per_h : (n,) slope up to each row; where it is NaN, nothing is known for the ladders that listen to it
+    rise_per_h : (n,) slope up to each row; where it is NaN, nothing is raised by the ladders that listen to it
     state : before the batch
     ladders : p ladders
 
@@ -103,42 +113,57 @@ def weigh(
     state, changes : two batches one after the other give what both at once would
     """
     rows, ladder = _expand(np.flatnonzero(listened), batch.series, ladders)
-    value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
-    heard = ~np.isnan(value)
+    heard = ~np.isnan(batch.value[rows])
     if not heard.any():
         return state, LevelChanges.none()
-    rows, ladder, value = rows[heard], ladder[heard], value[heard]
+    rows, ladder = rows[heard], ladder[heard]
     order = np.argsort(ladder, kind="stable")
-    rows, ladder, value = rows[order], ladder[order], value[order]
-    run = _Run.of(batch.time_us[rows], ladder, state.last_us, ladders.cover_us)
+    rows, ladder = rows[order], ladder[order]
+    value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
+    run = rising = _Run.of(batch.time_us[rows], ladder, state.value_us, ladders.cover_us)
+    told = ~np.isnan(value)
+    if not told.all():
+        rising = _Run.of(run.time_us[told], ladder[told], state.last_us, ladders.cover_us)
+        value = np.where(told, value, run.line_per_h(batch.value[rows], state.value))
+        run = run.lined(~told & ~np.isnan(value), ladders.cover_us)
 
     active = np.zeros((STEPS + 1, len(rows)), dtype=np.bool_)
     above_us, below_us = state.above_us.copy(), state.below_us.copy()
     for step in reversed(range(STEPS)):
-        above = value >= ladders.enter[step, ladder]
+        above = told & (value >= ladders.enter[step, ladder])
         below = (value < ladders.leave[step, ladder]) & ~active[step + 1]
-        up_us = run.held_us(above, state.above_us[step], through_gaps=True)
+        up_us = np.full(len(rows), NOT_HELD, dtype=np.int64)
+        up_us[told] = rising.held_us(above[told], state.above_us[step], through_gaps=True)
         down_us = run.held_us(below, state.below_us[step], through_gaps=False)
         raised = active[step + 1] | (above & (up_us >= ladders.up_for_us[step, ladder]))
         left = below & (down_us >= ladders.down_for_us[step, ladder])
         active[step] = run.latch(raised, left, state.active[step])
-        above_us[step, ladder[run.ends]] = up_us[run.ends]
+        above_us[step, rising.ladder[rising.ends]] = up_us[told][rising.ends]
         below_us[step, ladder[run.ends]] = down_us[run.ends]
 
     last_us, held = state.last_us.copy(), state.active.copy()
-    last_us[ladder[run.ends]] = run.time_us[run.ends]
+    value_us, newest = state.value_us.copy(), state.value.copy()
+    last_us[rising.ladder[rising.ends]] = rising.time_us[rising.ends]
+    value_us[ladder[run.ends]], newest[ladder[run.ends]] = run.time_us[run.ends], batch.value[rows[run.ends]]
     held[:, ladder[run.ends]] = active[:STEPS, run.ends]
-    after = LadderState(last_us=last_us, active=held, above_us=above_us, below_us=below_us)
+    after = LadderState(
+        last_us=last_us, value_us=value_us, value=newest, active=held, above_us=above_us, below_us=below_us
+    )
     return after, _changes(active[:STEPS].sum(axis=0), run, rows, value, state)
 
 
 def known(state: LadderState, now_us: int, ladders: Ladders) -> Bool:
-    """(p,) whether the newest reading each ladder listened to is young enough to say anything at `now_us`.
+    """(p,) whether the newest reading each ladder listened to is young enough to say anything at `now_us`."""
+    return young(state.last_us, now_us, ladders)
+
+
+def young(newest_us: Int64, now_us: int, ladders: Ladders) -> Bool:
+    """(p,) whether readings are young enough to say anything at `now_us`.
 
     One that lies further ahead than a device clock may be wrong says that our own clock was put back: unknown.
     """
-    heard = state.last_us != NEVER
-    age = now_us - np.where(heard, state.last_us, now_us)
+    heard = newest_us != NEVER
+    age = now_us - np.where(heard, newest_us, now_us)
     young: Bool = heard & (age <= ladders.cover_us) & (age >= -FUTURE_US)
     return young
 
@@ -162,20 +187,38 @@ class _Run:
     ladder: NDArray[np.intp]
     starts: NDArray[np.intp]
     ends: NDArray[np.intp]
+    step_us: Int64
+    """Time since the reading before; 0 where there is none."""
     covered_us: Int64
-    """Time since the reading before; 0 across a gap or where there is none."""
+    """What is known of it; 0 across a gap."""
     gap: Bool
     """Whether nothing is known of the stretch before this reading."""
 
     @classmethod
     def of(cls, time_us: Int64, ladder: NDArray[np.intp], last_us: Int64, cover_us: Int64) -> Self:
-        edge = np.flatnonzero(ladder[1:] != ladder[:-1]) + 1
-        starts, ends = np.r_[0, edge], np.r_[edge, len(ladder)] - 1
-        before = np.r_[NEVER, time_us[:-1]]
+        starts, ends = np.flatnonzero(np.diff(ladder, prepend=-1)), np.flatnonzero(np.diff(ladder, append=-1))
+        before = np.roll(time_us, 1)
         before[starts] = last_us[ladder[starts]]
         step = time_us - np.where(before == NEVER, time_us, before)
         gap = (before == NEVER) | (step > cover_us[ladder])
-        return cls(time_us=time_us, ladder=ladder, starts=starts, ends=ends, covered_us=np.where(gap, 0, step), gap=gap)
+        covered_us = np.where(gap, 0, step)
+        return cls(
+            time_us=time_us, ladder=ladder, starts=starts, ends=ends, step_us=step, covered_us=covered_us, gap=gap
+        )
+
+    def lined(self, rows: Bool, cover_us: Int64) -> Self:
+        """The same where some rows are known by the line from the reading before: no gap, but no more covered than what
+        one reading covers.
+        """
+        covered_us = np.where(rows, np.minimum(self.step_us, cover_us[self.ladder]), self.covered_us)
+        return replace(self, covered_us=covered_us, gap=self.gap & ~rows)
+
+    def line_per_h(self, value: Float64, carried: Float64) -> Float64:
+        """Slope of the line from the reading before to each; NaN where there is none."""
+        before = np.roll(value, 1)
+        before[self.starts] = carried[self.ladder[self.starts]]
+        line: Float64 = (value - before) / np.where(self.step_us > 0, self.step_us / HOUR_US, np.nan)
+        return line
 
     def held_us(self, condition: Bool, carried_us: Int64, *, through_gaps: bool) -> Int64:
         """How long the condition has held, in covered time, at each reading; NOT_HELD where it does not.
@@ -185,7 +228,7 @@ class _Run:
         carried = carried_us[self.ladder]
         first = np.zeros(len(condition), dtype=np.bool_)
         first[self.starts] = True
-        held_before = np.r_[False, condition[:-1]]
+        held_before = np.roll(condition, 1)
         held_before[self.starts] = carried[self.starts] != NOT_HELD
         continues = condition & held_before & (through_gaps | ~self.gap)
         gained = np.cumsum(np.where(continues, self.covered_us, 0))

@@ -26,7 +26,7 @@ from alerts.settled import Settled, settled_rows
 from alerts.silence import Silence, absences
 from alerts.snapshot import Snapshot
 from alerts.track_state import Taken, TrackState
-from alerts.tracks import Tracks
+from alerts.tracks import Tracks, shown
 from sensors.batch import Bool, Int64, ReadingBatch
 from sensors.stations import SECOND_US
 from sensors.store import SeriesStore, State
@@ -106,7 +106,7 @@ class Judge:
             )
         registry, ladders = self.cells.registry, self.cells.rules.ladders
         self._alarms = Alarms(cells=self.cells, ledger=self.ledger, now_us=self.now_us)
-        self._tracks = Tracks(limits=registry.limits, ladders=ladders, assess=self.assess)
+        self._tracks = Tracks(limits=registry.limits, ladders=ladders, shown=shown(registry), assess=self.assess)
         self.mark = snapshot.fingerprint(registry, ladders)
         self._lost = Lost.none(len(ladders))
         self._recorder = Recorder(
@@ -115,7 +115,7 @@ class Judge:
         empty = TrackState.empty(len(registry.series), len(ladders))
         held = snapshot.load(self.snapshot_path, self.mark, empty=empty) if self.snapshot_path else None
         if held is None or held.seq > through:
-            never = np.full(len(registry.series), NEVER, dtype=np.int64)
+            never = np.full((2, len(registry.series)), NEVER, dtype=np.int64)
             held = Snapshot(seq=0, state=empty, quiet_us=never, listened_us=0)
         self._state, self.judged_seq, self._silence = held.state, held.seq, Silence.of(held.quiet_us)
         try:
@@ -153,6 +153,7 @@ class Judge:
         assert np.array_equal(given, seq), "somebody else appends to this journal"
         self._stored = taken.state
         self._silence.hear(batch)
+        self._silence.speak(fresh, taken, self.cells.late_us)
         self.counts.stored += int((~conflict).sum())
         self.counts.conflict += int(conflict.sum())
         self.counts.repeat += len(batch) - len(fresh)
@@ -188,25 +189,27 @@ class Judge:
     def _record(self, batch: ReadingBatch, conflict: Bool, taken: Taken, seq: Int64) -> None:
         """Record what stored rows mean, with the cursor behind them; then remember the state after them."""
         through = max(self.judged_seq, int(seq.max(initial=0)))
-        before, ladders = self._state, self.cells.rules.ladders
+        before, cells = self._state, self.cells
+
+        def returned() -> Told:
+            return loss.returns(batch, taken, seq, self._lost, cells.rules.ladders, cells.late_us)
 
         def changes() -> list[Change]:
             now_us = self.now_us()
-            back = loss.returns(batch, taken, seq, self._lost, ladders)
+            back = returned()
             told = Told.joined([taken.told, back]).in_order() if len(back) else taken.told
-            steps = self.cells.steps(
-                told, before=before.live.ladders, lost=self._lost, stories=self._recorder.stories, now_us=now_us
-            )
-            return [*steps, *self.cells.past(taken.retro, now_us=now_us)]
+            stories = self._recorder.stories
+            steps = cells.steps(told, before=before.live.ladders, lost=self._lost, stories=stories, now_us=now_us)
+            return [*steps, *cells.past(taken.retro, now_us=now_us, there=self.ledger.episode)]
 
         self._recorder.write(
             changes,
-            seen=notices(batch, conflict, taken, self.cells, steady=before.clocks.steady),
+            seen=notices(batch, conflict, taken, cells, steady=before.clocks.steady),
             settled=self._settled(taken.settled),
             through=through,
         )
         self._state, self.judged_seq = taken.state, through
-        self._lost = self._lost.still(taken.state.live.ladders)
+        self._lost = self._lost.without(returned())
 
     def _go_on(self) -> None:
         """Judge what was stored and not judged; the first time, bring the stories to what the present rules say."""
@@ -221,7 +224,9 @@ class Judge:
         state = self._state
         for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
             self._silence.hear(chunk.batch, anew=False)
-            state, _ = self._tracks.settle(self._tracks.take(chunk.batch, chunk.conflict, chunk.seq, state).state)
+            taken = self._tracks.take(chunk.batch, chunk.conflict, chunk.seq, state)
+            self._silence.speak(chunk.batch, taken, self.cells.late_us)
+            state, _ = self._tracks.settle(taken.state)
         return state
 
     def _catch_up(self) -> None:
@@ -239,12 +244,12 @@ class Judge:
                     batch, conflict, seq = chunk.batch[rows], chunk.conflict[rows], chunk.seq[rows]
                     self._silence.hear(batch, anew=anew)
                     taken = self._tracks.take(batch, conflict, seq, self._state)
+                    self._silence.speak(batch, taken, self.cells.late_us)
                     if anew:
                         self._record(batch, conflict, taken, seq)
                     else:
                         self._recorder.write(list, settled=self._settled(taken.settled))
                         self._state, self.judged_seq = taken.state, int(seq[-1])
-                        self._lost = self._lost.still(taken.state.live.ladders)
             self._settle()
         last = self.store.last_seq()
         if through < last and self.judged_seq < last:  # the rest belongs to series that nobody registers any more
@@ -259,13 +264,14 @@ class Judge:
 
         Parameters
         ----------
-        deaf : nothing could be heard (a broker is away): the clock of absence stands still
+        deaf : nothing can be heard (the only way in is a broker that is away): the clock of absence stands still, and
+            a loss while rising is proposed with this cause
         """
         self._silence.tick(self.now_us(), deaf=deaf)
         if self._is_behind:
             self._guarded(self._go_on)
         if not self._is_behind:  # else a turn with nothing to write would look like health
-            self._guarded(self._pass_time)
+            self._guarded(lambda: self._pass_time(deaf=deaf))
         else:  # found again, and told, from where the record ends
             self._stored, _ = self._tracks.settle(self._stored)
         if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
@@ -282,7 +288,7 @@ class Judge:
         """
         self._alarms.tell(code, subject, text)
 
-    def _pass_time(self) -> None:
+    def _pass_time(self, *, deaf: bool) -> None:
         now_us, cells, recorder = self.now_us(), self.cells, self._recorder
         self._alarms.ring()
         self._settle()
@@ -302,7 +308,8 @@ class Judge:
 
             add(list(cells.followed(live.ladders, stories=stories, now_us=now_us)))
             add(list(cells.heard(live.ladders, stories=stories, now_us=now_us)))
-            add(cells.missed(new, before=live.ladders, lost=self._lost, stories=dict(stories), now_us=now_us))
+            before, standing = live.ladders, dict(stories)
+            add(cells.missed(new, before=before, lost=self._lost, stories=standing, deaf=deaf, now_us=now_us))
             add(absences(cells, self._silence, seq=seq, stories=dict(stories), now_us=now_us))
             return made
 
@@ -333,12 +340,11 @@ class Judge:
     def _recall(self) -> None:
         """The stories know what was lost while rising."""
         cells = self.cells
-        lost = Lost.recalled(self._recorder.events(), cells.rules.ladders, cells.registry)
-        self._lost = lost.still(self._state.live.ladders)
+        self._lost = Lost.recalled(self._recorder.events(), cells.rules.ladders, cells.registry)
 
     def _save(self) -> None:
         self._saved_us = self.real_us()
         if self.snapshot_path is not None:
-            seq, quiet_us = self.judged_seq, self._silence.quiet_us
+            seq, quiet_us = self.judged_seq, self._silence.kept_us()
             held = Snapshot(seq=seq, state=self._state, quiet_us=quiet_us, listened_us=self.now_us())
             snapshot.save(self.snapshot_path, held, self.mark)

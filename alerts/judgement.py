@@ -11,13 +11,13 @@ from alerts.evidence import LadderState, LevelChanges, weigh
 from alerts.ladders import Ladders
 from sensors import checks
 from sensors.batch import Bool, Float64, ReadingBatch
-from sensors.flags import Flag, Flags, pack, usable
+from sensors.flags import Check, Flag, Flags, pack, roll_up, unpack, usable
 from sensors.stations import Limits
 from sensors.trend import Trend, follow
 from sensors.window import Window
 
 Weigh = Callable[[ReadingBatch, Bool, Float64, LadderState, Ladders], tuple[LadderState, LevelChanges]]
-Check = Callable[[ReadingBatch, Bool, Flags, Window, Limits], checks.Flagged]
+Checker = Callable[[ReadingBatch, Bool, Flags, Window, Limits], checks.Flagged]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ def assess(
     *,
     limits: Limits,
     ladders: Ladders,
-    check: Check = checks.flag,
+    check: Checker = checks.flag,
     weigh: Weigh = weigh,
 ) -> Judged:
     """Flag a batch and step the rules through it; never raises because of what a row holds.
@@ -79,9 +79,10 @@ def assess(
     """
     errors: list[str] = []
     window, (flag, packed, fresh), broken = _flag(batch, conflict, clock, state.window, limits, check, errors)
-    listened = fresh & usable(flag) & np.isfinite(batch.value)
+    measured = fresh & np.isfinite(batch.value)
+    listened, sloped = measured & usable(flag), measured & (usable(flag) | _only_still(flag, packed))
     rules = _Rules(limits=limits, ladders=ladders, weigh=weigh)
-    trend, after, changes, deaf = _weigh(batch, listened, state.trend, state.ladders, rules, errors)
+    trend, after, changes, deaf = _weigh(batch, listened, sloped, state.trend, state.ladders, rules, errors)
     return Judged(
         state=JudgeState(window=window, trend=trend, ladders=after),
         flag=flag,
@@ -95,11 +96,21 @@ def assess(
     )
 
 
+def _only_still(flag: Flags, packed: NDArray[np.uint32]) -> Bool:
+    """(n,) rows doubted by FLAT_LINE alone: no level is judged by them, but what then rises rises from there."""
+    doubted: Bool = flag == Flag.SUSPECT
+    if not doubted.any():
+        return doubted
+    others = unpack(packed)
+    others[Check.FLAT_LINE] = Flag.GOOD
+    return doubted & usable(roll_up(others))
+
+
 _PerRow = tuple[Flags, NDArray[np.uint32], Bool]
 
 
 def _flag(
-    batch: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limits: Limits, check: Check, errors: list[str]
+    batch: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limits: Limits, check: Checker, errors: list[str]
 ) -> tuple[Window, _PerRow, Bool]:
     n = len(batch)
     try:
@@ -129,13 +140,19 @@ class _Rules:
 
 
 def _weigh(
-    batch: ReadingBatch, listened: Bool, trend: Trend, state: LadderState, rules: _Rules, errors: list[str]
+    batch: ReadingBatch,
+    listened: Bool,
+    sloped: Bool,
+    trend: Trend,
+    state: LadderState,
+    rules: _Rules,
+    errors: list[str],
 ) -> tuple[Trend, LadderState, LevelChanges, Bool]:
     n, ladders = len(batch), rules.ladders
     try:
         rise_per_h, followed = follow(
             batch,
-            listened,
+            sloped,
             trend,
             span_us=ladders.span_us,
             cadence_us=rules.limits.cadence_us,
@@ -148,7 +165,7 @@ def _weigh(
             errors.append(repr(error))
             return trend, state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
         h = n // 2
-        trend, state, one, deaf_one = _weigh(batch[:h], listened[:h], trend, state, rules, errors)
-        trend, state, two, deaf_two = _weigh(batch[h:], listened[h:], trend, state, rules, errors)
+        trend, state, one, deaf_one = _weigh(batch[:h], listened[:h], sloped[:h], trend, state, rules, errors)
+        trend, state, two, deaf_two = _weigh(batch[h:], listened[h:], sloped[h:], trend, state, rules, errors)
         return trend, state, LevelChanges.joined(one, two.shifted(h)), np.concatenate([deaf_one, deaf_two])
     return followed, after, changes, np.zeros(n, dtype=np.bool_)

@@ -36,6 +36,12 @@ REFOLDED = "out of order"
 """Note of a step that came out by looking again, because of a reading that arrived out of order."""
 LOST = "lost while rising"
 """Note of a step because a series fell silent while it rose (contract 5.6)."""
+UNHEARD = "lost while rising, nothing can be heard"
+"""The same where the silence may be ours: no way in is open."""
+FOUND = "heard again"
+"""Note of a step because a series that was lost speaks again."""
+STANDING = (LOST, UNHEARD, FOUND)
+"""Recorded although the level stays: the story is the only place that knows what is lost."""
 
 
 def step(
@@ -59,11 +65,13 @@ def step(
     to_level : highest level with evidence held true, 0-3
     event_us : event time of the reading that decided
     speaks : whether that reading is young and good enough to speak for now; if not, it moves the judged level only, and
-        closes a story of which nobody was told (not where it is REFOLDED: that waits for a reading that speaks)
-    note : why, for the record; LOST is recorded although the level stays
+        closes a story of which nobody was told (not where it is REFOLDED: that waits for a reading that speaks, or
+        for time). One that lowers releases nothing.
+    note : why, for the record; see STANDING
     by : arrival number of the reading that brought this about, where it is not the one that decided
     """
-    if to_level == (before.judged_level if before else 0) and note != LOST:
+    from_level = before.judged_level if before else 0
+    if to_level == from_level and (before is None or note not in STANDING):
         return []
     event = Event(
         episode=before.id if before else _id(cell, event_us, by or (used[-1].seq if used else 0)),
@@ -72,7 +80,7 @@ def step(
         area=cell.area,
         hazard=cell.hazard,
         type=EventType.JUDGED,
-        from_level=before.judged_level if before else 0,
+        from_level=from_level,
         to_level=to_level,
         event_us=event_us,
         recorded_us=now_us,
@@ -82,7 +90,8 @@ def step(
     after = apply(before, event)
     changes = [(event, after)]
     if speaks:
-        changes += follow(after, routes=routes, event_us=event_us, now_us=now_us)
+        if to_level > from_level or to_level <= after.public_level:
+            changes += follow(after, routes=routes, event_us=event_us, now_us=now_us)
     elif after.judged_level == after.public_level == 0 and note != REFOLDED:
         changes += _closed(after, event_us=event_us, now_us=now_us)
     return changes

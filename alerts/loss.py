@@ -31,7 +31,7 @@ class Lost:
     level: Int64
     """(p,) the level proposed; 0 where nothing was lost."""
     since_us: Int64
-    """(p,) judged time of the newest reading then; a newer one ends the loss."""
+    """(p,) judged time of the newest reading then; a newer one that speaks for now ends the loss."""
 
     @classmethod
     def none(cls, ladders: int) -> Self:
@@ -49,13 +49,15 @@ class Lost:
         """(p,) levels as they stand: by evidence or by loss."""
         return np.maximum(ladders.level(), self.level)
 
-    def still(self, ladders: LadderState) -> Self:
-        """Without those that have spoken again."""
-        return replace(self, level=np.where(ladders.last_us > self.since_us, 0, self.level))
+    def without(self, back: Told) -> Self:
+        """Without those that have spoken again (`returns`)."""
+        level = self.level.copy()
+        level[back.ladder] = 0
+        return replace(self, level=level)
 
     @classmethod
     def recalled(cls, events: Iterable[Event], ladders: Ladders, registry: Registry) -> Self:
-        """What the events of the open stories say is lost; whoever has spoken again since is among them."""
+        """What the events of the open stories say is lost."""
         lost = cls.none(len(ladders))
         index = {one.key: i for i, one in enumerate(registry.series)}
         for event in events:
@@ -94,28 +96,32 @@ def missed(
     ----------
     state : the live track
     lost : ladders that are found already
-    due_us : (series,) when each is absent
-    asked : (series,) those that are
+    due_us : (series,) when each is lost
+    asked : (series,) those to look at
     seq : newest arrival number, for the record
     """
-    found = []
-    level = state.ladders.level()
-    wanted = asked[ladders.series] & ~ladders.rise & (lost.level == 0) & (level < HIGHEST)
-    for p in np.flatnonzero(wanted & (state.ladders.last_us != NEVER)).tolist():
-        series, own, last_us = int(ladders.series[p]), int(level[p]), int(state.ladders.last_us[p])
-        slope = slopes(state.trend, np.array([series]), last_us, span_us=ladders.span_us)
-        rise_per_h, value = float(slope.rise_per_h[0]), float(slope.last_value[0])
-        reach = value + rise_per_h * LOSS_SPAN_US / HOUR_US
+    found: list[Missed] = []
+    level, newest_us = state.ladders.level(), state.ladders.last_us
+    wanted = asked[ladders.series] & ~ladders.rise & (lost.level == 0) & (level < HIGHEST) & (newest_us != NEVER)
+    if not wanted.any():
+        return found
+    at = np.flatnonzero(wanted)
+    # Each at its own newest reading: seen from time 0, its span reaches back to there and no further.
+    span_us = np.where(asked, ladders.span_us - np.where(asked, state.trend.last_us, 0), 0)
+    slope = slopes(state.trend, ladders.series[at], 0, span_us=span_us)
+    reach = slope.last_value + slope.rise_per_h * LOSS_SPAN_US / HOUR_US
+    for k, p in enumerate(at.tolist()):
+        series, own = int(ladders.series[p]), int(level[p])
         next_ = float(ladders.enter[own:, p].min())
-        if not (slope.low_per_h[0] > 0 and (own >= Level.WATCH or reach >= next_)):
+        if not (slope.low_per_h[k] > 0 and (own >= Level.WATCH or reach[k] >= next_)):
             continue
         proposed = min(own + 1, HIGHEST)
         used = Used(
             rule=f"{RULE}.{proposed:d}",
             rule_version=VERSION,
             series=registry.series[series].key,
-            time_us=last_us,
-            value=value,
+            time_us=int(newest_us[p]),
+            value=float(slope.last_value[k]),
             flag=Flag.UNKNOWN,
             seq=seq,
             threshold=next_,
@@ -125,11 +131,20 @@ def missed(
     return found
 
 
-def returns(batch: ReadingBatch, taken: Taken, seq: Int64, lost: Lost, ladders: Ladders) -> Told:
-    """The first usable reading of each lost series, as a change of its ladder from its own level to the same."""
+def returns(batch: ReadingBatch, taken: Taken, seq: Int64, lost: Lost, ladders: Ladders, late_us: Int64) -> Told:
+    """The first usable reading of each lost series that speaks for now, as a change of its ladder from its own level to
+    the same.
+
+    Parameters
+    ----------
+    late_us : (series,) a reading that came later than this does not speak for now
+    """
     found = [Told.none()]
+    if not lost.level.any():
+        return found[0]
+    young = taken.listened & (batch.received_us - taken.time_us <= late_us[batch.series])
     for p in np.flatnonzero(lost.level > 0).tolist():
-        back = (batch.series == ladders.series[p]) & taken.listened & (taken.time_us > lost.since_us[p])
+        back = (batch.series == ladders.series[p]) & young & (taken.time_us > lost.since_us[p])
         at = np.flatnonzero(back)[:1]
         if len(at):
             level = np.zeros(1, dtype=np.int64)

@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = {
     "rule_failed": "เกณฑ์ทำงานผิดพลาดกับชุดข้อมูลนี้ · a rule failed on this series",
     "plan_failed": "สร้างข้อความเตือนไม่ได้ ต้องแจ้งเอง · no message could be made, warn by hand",
     "clock": "เวลาของค่านี้ล้ำหน้านาฬิกาของระบบ ยังไม่ใช้ตัดสิน · stamped ahead of our clock: one of the two is wrong",
-    "clock_steady": "นาฬิกาของอุปกรณ์ผิดคงที่ ใช้เวลาที่ข้อมูลมาถึงแทน · the device's clock is steadily wrong: judged by arrival",
+    "clock_steady": "นาฬิกาของอุปกรณ์ผิดคงที่ ปรับเวลาให้แล้ว · the device's clock is steadily wrong: its times are put right",
     "suspect_extreme": "ค่าสูงถึงเกณฑ์แต่น่าสงสัย · an extreme value under doubt",
     "late_extreme": "ค่าสูงถึงเกณฑ์แต่มาช้า · an extreme value that came late",
     "correction": "ข้อมูลที่มาทีหลังบอกว่าระดับต่ำกว่าที่ประกาศ โปรดพิจารณาลดระดับ · readings that came later say less than what "
@@ -48,7 +48,7 @@ def notices(batch: ReadingBatch, conflict: Bool, taken: Taken, cells: Cells, *, 
     steady : (series,) whose clock was known to be steadily wrong before
     """
     by_arrival = (taken.clock == Flag.UNKNOWN) & ~steady[batch.series]
-    odd = ~taken.listened
+    odd = ~taken.listened & ~taken.alike
     if not odd.any() and not by_arrival.any():
         return []
     with np.errstate(invalid="ignore"):

@@ -3,27 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.columns import Rows
-from alerts.judgement import JudgeState
 from sensors.batch import Bool, Int64
-from sensors.flags import Flag
 from sensors.groups import Groups
 from sensors.window import NEVER
-
-
-def disorder(rows: Rows, own: Bool, live: JudgeState) -> Bool:
-    """(n,) believable rows that are not newer than all before them of their series.
-
-    Of readings that are judged by one arrival only the first counts: the order of the others is not known.
-
-    Parameters
-    ----------
-    own : (n,) believable rows
-    """
-    newest = newest_before(rows.series, rows.time_us, own, live.window.last_us)
-    same = (rows.clock == Flag.UNKNOWN) & (rows.time_us == newest)
-    bad: Bool = own & ~same & (rows.time_us <= newest)
-    return bad
 
 
 def newest_before(series: NDArray[np.int32], time_us: Int64, counted: Bool, carried: Int64) -> Int64:

@@ -4,8 +4,7 @@ Pure. The pending readings of its series are folded anew from the settled state,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from alerts.columns import Rows, Told
 from alerts.evidence import LadderState
 from alerts.judgement import Judged, JudgeState
-from sensors.batch import Bool, Int64
+from alerts.track_state import chosen, grafted
+from sensors.batch import Bool, Float64, Int64
 from sensors.flags import Flag
-from sensors.trend import Trend
-from sensors.window import NEVER, Window
+from sensors.window import NEVER
 
-Fold = Callable[[Rows, Bool, JudgeState], Judged]
-"""Takes rows, which of them contradict a stored one, and the state before them."""
+Fold = Callable[[Rows, JudgeState], Judged]
+"""Takes rows, none of which contradicts another, and the state before them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,8 +28,12 @@ class Refolded:
     live: JudgeState
     pending: Rows
     told: Told
+    alike: Bool
+    """Aligned with the readings that came: those that repeat what they contradict, as far as a person is shown."""
     judged: Judged
-    """Aligned with the readings that came; its `state` and `changes` mean nothing."""
+    """The new fold."""
+    where: NDArray[np.intp]
+    """Rows of it that are the readings that came late."""
 
 
 def refold(
@@ -42,6 +45,7 @@ def refold(
     settled: JudgeState,
     pending: Rows,
     owner: NDArray[np.int32],
+    shown: Float64,
     fold: Fold,
 ) -> Refolded:
     """Take in at most one reading of each series.
@@ -53,26 +57,29 @@ def refold(
     watermark_us : what lies not behind it, by series of each of them, is final and stays
     live, settled : the state after all pending readings, and before them
     owner : (p,) series of each ladder
+    shown : (series,) values that differ by no more are one value
     """
-    here = fold(came, conflict, live)
-    device_us, final_us, since_us = (np.full(len(live.window.last_us), NEVER, dtype=np.int64) for _ in range(3))
-    device_us[came.series[conflict]], final_us[came.series] = came.device_us[conflict], watermark_us
-    refuted = (device_us[pending.series] == pending.device_us) & (pending.time_us > final_us[pending.series])
+    device_us, final_us, since_us = (np.full(len(shown), NEVER, dtype=np.int64) for _ in range(3))
+    other = np.full(len(shown), np.nan)
+    device_us[came.series[conflict]], other[came.series[conflict]] = came.device_us[conflict], came.value[conflict]
+    final_us[came.series] = watermark_us
+    met = (device_us[pending.series] == pending.device_us) & (pending.time_us > final_us[pending.series])
+    same = met & (np.abs(pending.value - other[pending.series]) <= shown[pending.series])
+    refuted = met & ~same
     since_us[came.series[~conflict]] = came.time_us[~conflict]
     since_us[pending.series[refuted]] = pending.time_us[refuted]
     moved = since_us != NEVER
-    if not moved.any():
-        return Refolded(live=live, pending=pending, told=Told.none(), judged=here)
+    alike = conflict & np.isin(came.series, pending.series[same])
 
     gone, old = pending[refuted], _in_time(pending[moved[pending.series]])
     pending = Rows.joined([pending[~refuted], came[~conflict]])
     new = _in_time(pending[moved[pending.series]])
-    after = fold(new, np.zeros(len(new), dtype=np.bool_), settled)
-    ends = grafted(live, after.state, series=moved, ladders=moved[owner])
-    judged = _reflagged(here, came, ~conflict, new, after)
+    after = fold(new, settled)
+    series, ladders = np.flatnonzero(moved), np.flatnonzero(moved[owner])
+    ends = grafted(live, series, ladders, chosen(after.state, series, ladders))
 
     def before() -> Told:
-        was = fold(old, np.zeros(len(old), dtype=np.bool_), settled)
+        was = fold(old, settled)
         return Told.of(old, was.changes, was.flag)
 
     # Nothing before the reading that came or went has changed; what lies there may be settled already, or not.
@@ -80,21 +87,13 @@ def refold(
     changes = changes[changes.time_us >= since_us[changes.series]]
     cause = Rows.joined([came[~conflict], gone])
     told = _told(came, cause, changes, before, live=live.ladders, ends=ends.ladders, owner=owner)
-    return Refolded(live=ends, pending=pending, told=told, judged=judged)
+    by_seq = np.argsort(new.seq)
+    where = by_seq[np.searchsorted(new.seq[by_seq], came.seq[~conflict])]
+    return Refolded(live=ends, pending=pending, told=told, alike=alike, judged=after, where=where)
 
 
 def _in_time(rows: Rows) -> Rows:
     return rows[rows.in_time()]
-
-
-def _reflagged(here: Judged, came: Rows, late: Bool, new: Rows, after: Judged) -> Judged:
-    """A reading that came late is judged by what stands before it in time."""
-    by_seq = np.argsort(new.seq)
-    where = by_seq[np.searchsorted(new.seq[by_seq], came.seq[late])]
-    columns = {name: getattr(here, name).copy() for name in ("flag", "checks", "fresh", "listened", "deaf")}
-    for name, column in columns.items():
-        column[late] = getattr(after, name)[where]
-    return replace(here, errors=(*here.errors, *after.errors), **columns)
 
 
 def _told(
@@ -160,34 +159,4 @@ def _itself(cause: Rows, ladder: int) -> Told:
         from_level=level,
         to_level=level,
         late=np.ones(1, dtype=np.bool_),
-    )
-
-
-S = TypeVar("S", Window, Trend)
-
-
-def grafted(onto: JudgeState, of: JudgeState, *, series: Bool, ladders: Bool) -> JudgeState:
-    """A state in which some series and ladders stand as in another one.
-
-    Parameters
-    ----------
-    series : (series,) which to take over
-    ladders : (p,) which to take over
-    """
-
-    def by_series(one: S, other: S) -> S:
-        columns = {}
-        for f in fields(one):
-            columns[f.name] = column = getattr(one, f.name).copy()
-            column[series] = getattr(other, f.name)[series]
-        return replace(one, **columns)
-
-    rungs = {}
-    for f in fields(LadderState):
-        rungs[f.name] = column = getattr(onto.ladders, f.name).copy()
-        column[..., ladders] = getattr(of.ladders, f.name)[..., ladders]
-    return JudgeState(
-        window=by_series(onto.window, of.window),
-        trend=by_series(onto.trend, of.trend),
-        ladders=replace(onto.ladders, **rungs),
     )

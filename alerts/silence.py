@@ -1,4 +1,4 @@
-"""Who owes a reading: the clock of absence, which stands still while we are not listening (contract 5.6)."""
+"""Who owes a reading: the clocks of absence and of loss, which stand still while we are not running (contract 5.6)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,10 +10,14 @@ from alerts import lifecycle
 from alerts.cells import Cells, Stories
 from alerts.episode import Used
 from alerts.lifecycle import Change
+from alerts.track_state import Taken
 from sensors.batch import Bool, Int64, ReadingBatch
 from sensors.flags import Flag
 from sensors.stations import SECOND_US
 from sensors.window import NEVER
+
+FAR_US = 1 << 61
+"""Later than any clock."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -22,10 +26,13 @@ class Silence:
 
     quiet_us: Int64
     """(series,) since when each has been silent while we listened; NEVER before the first arrival."""
+    spoken_us: Int64
+    """(series,) since when none has given a usable reading, whether or not we could have heard it; NEVER before the
+    first, and where the newest one is too old to speak for now."""
     arrived: Bool
     """(series,) whether anything has come since the start, or since its absence began."""
     examined_us: Int64 = field(init=False)
-    """(series,) the silence that was looked at for a loss while rising."""
+    """(series,) the `spoken_us` that was looked at for a loss while rising."""
     _ticked_us: int | None = None
 
     def __post_init__(self) -> None:
@@ -33,28 +40,49 @@ class Silence:
         self.examined_us = np.full(len(self.quiet_us), NEVER, dtype=np.int64)
 
     @classmethod
-    def of(cls, quiet_us: Int64) -> Self:
-        """As it was kept in a snapshot; nothing has arrived since."""
-        return cls(quiet_us=quiet_us.copy(), arrived=np.zeros(len(quiet_us), dtype=np.bool_))
+    def of(cls, kept_us: Int64) -> Self:
+        """As it was kept; nothing has arrived since."""
+        quiet_us, spoken_us = kept_us.copy()
+        return cls(quiet_us=quiet_us, spoken_us=spoken_us, arrived=np.zeros(len(quiet_us), dtype=np.bool_))
+
+    def kept_us(self) -> Int64:
+        """(2, series) both clocks, for a snapshot."""
+        return np.stack([self.quiet_us, self.spoken_us])
 
     def hear(self, batch: ReadingBatch, *, anew: bool = True) -> None:
         """Readings arrived; `anew` now, and not before a restart."""
         np.maximum.at(self.quiet_us, batch.series, batch.received_us)
         self.arrived[batch.series] |= anew
 
+    def speak(self, batch: ReadingBatch, taken: Taken, late_us: Int64) -> None:
+        """What the journal took of them: the newest usable reading of a series, where it is young, starts its clock.
+
+        Parameters
+        ----------
+        late_us : (series,) a reading that came later than this does not speak for now
+        """
+        newest = taken.listened & (taken.time_us == taken.state.live.trend.last_us[batch.series])
+        series, received_us = batch.series[newest], batch.received_us[newest]
+        young = received_us - taken.time_us[newest] <= late_us[series]
+        self.spoken_us[series] = np.where(young, np.maximum(self.spoken_us[series], received_us), NEVER)
+
     def restart(self, *, listened_us: int, now_us: int) -> None:
-        """The clock goes on from where we stopped listening, and starts for a series never heard."""
+        """The clocks go on from where we stopped listening; that of absence starts for a series never heard."""
         heard = self.quiet_us != NEVER
         listened_us = max(listened_us, int(self.quiet_us[heard].max(initial=0)))
         self.quiet_us[~heard] = now_us
-        self.quiet_us[heard] += max(0, now_us - listened_us)
+        for clock_us, running in ((self.quiet_us, heard), (self.spoken_us, self.spoken_us != NEVER)):
+            clock_us[running] += max(0, now_us - listened_us)
 
     def tick(self, now_us: int, *, deaf: bool) -> None:
-        """Time passes; for whoever is deaf it does not. A clock put back makes no silence younger than now."""
+        """Time passes; for the absence of whoever we are deaf to it does not. A clock put back makes no silence younger
+        than now.
+        """
         if deaf and self._ticked_us is not None:
             self.quiet_us += max(0, now_us - self._ticked_us)
         self._ticked_us = now_us
-        np.minimum(self.quiet_us, now_us, out=self.quiet_us)
+        for clock_us in (self.quiet_us, self.spoken_us):
+            np.minimum(clock_us, now_us, out=clock_us)
 
     def forget(self, change: Change, cells: Cells) -> None:
         """From the beginning of an absence on, only a new arrival ends it."""
@@ -64,20 +92,20 @@ class Silence:
             self.arrived[cells.watched[stations.index(story.area)]] = False
 
     def due_us(self, cells: Cells) -> Int64:
-        """(series,) when each is absent; without an absence rule never."""
+        """(series,) when each is lost, if it was rising; without an absence rule never."""
         after = cells.rules.absence.after if cells.rules.absence else np.inf
-        owed = np.minimum(after * cells.registry.limits.cadence_us, float(1 << 61))
-        due: Int64 = self.quiet_us + owed.astype(np.int64)
+        owed = np.minimum(after * cells.registry.limits.cadence_us, float(FAR_US))
+        due: Int64 = np.where(self.spoken_us == NEVER, FAR_US, self.spoken_us + owed.astype(np.int64))
         return due
 
     def unexamined(self, due_us: Int64, now_us: int) -> Bool:
-        """(series,) those absent by now whose loss has not been looked at."""
-        absent: Bool = (now_us >= due_us) & (self.examined_us != self.quiet_us)
-        return absent
+        """(series,) those due by now that have not been looked at since they spoke."""
+        asked: Bool = (now_us >= due_us) & (self.examined_us != self.spoken_us)
+        return asked
 
     def examine(self, series: Bool) -> None:
         """What was found of their loss is on the record."""
-        self.examined_us[series] = self.quiet_us[series]
+        self.examined_us[series] = self.spoken_us[series]
 
 
 def absences(cells: Cells, silence: Silence, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:

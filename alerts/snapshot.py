@@ -16,7 +16,7 @@ from alerts.track_state import TrackState
 from sensors.batch import Int64
 from sensors.stations import Registry
 
-CODE = "3"
+CODE = "4"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 
@@ -27,7 +27,7 @@ class Snapshot:
     seq: int
     state: TrackState
     quiet_us: Int64
-    """(series,) since when each has been silent while we listened."""
+    """(2, series) the clocks of `silence.Silence`."""
     listened_us: int
     """Judgement clock until which we listened."""
 

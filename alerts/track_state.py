@@ -1,18 +1,37 @@
 """What the tracks remember, and what they answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alerts.columns import Rows, Told
+from alerts.evidence import LadderState
 from alerts.judgement import Judged, JudgeState
 from sensors.batch import Bool, Int64
 from sensors.clocks import ClockState
 from sensors.flags import Flags
 from sensors.window import NEVER
+
+Index = NDArray[np.intp]
+T = TypeVar("T")
+
+
+def picked(columns: T, index: Index) -> T:
+    """Some series (or ladders) of a dataclass of arrays that begin (or end, in a `LadderState`) with them."""
+    at: Any = (..., index) if isinstance(columns, LadderState) else index
+    return replace(columns, **{f.name: getattr(columns, f.name)[at] for f in fields(columns)})  # type: ignore[type-var,arg-type]
+
+
+def put(columns: T, index: Index, some: T) -> T:
+    """The same dataclass with some series (or ladders) as they stand in another one."""
+    at: Any = (..., index) if isinstance(columns, LadderState) else index
+    changed = {f.name: getattr(columns, f.name).copy() for f in fields(columns)}  # type: ignore[arg-type]
+    for name, column in changed.items():
+        column[at] = getattr(some, name)
+    return replace(columns, **changed)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,12 +41,11 @@ class TrackState:
     clocks: ClockState
     live: JudgeState
     settled: JudgeState
-    retro: JudgeState
     reached_us: Int64
     """(series,) newest min(judged time, arrival) of the believable readings; NEVER before the first. The watermark
     lies the bound before it."""
     pending: tuple[Rows, ...]
-    """Believable readings behind the watermark, in pieces, in order of arrival."""
+    """Believable readings behind the watermark, in pieces."""
 
     @classmethod
     def empty(cls, series: int, ladders: int) -> Self:
@@ -37,7 +55,6 @@ class TrackState:
             clocks=ClockState.empty(series),
             live=nothing,
             settled=nothing,
-            retro=nothing,
             reached_us=np.full(series, NEVER, dtype=np.int64),
             pending=(),
         )
@@ -45,6 +62,34 @@ class TrackState:
     def all_pending(self) -> Rows:
         """The pieces as one."""
         return Rows.joined(self.pending) if self.pending else Rows.none()
+
+    def part(self, series: Index, ladders: Index) -> Self:
+        """Some series by themselves, numbered anew, all but the clocks; series and ladders ascend."""
+        pending = self.all_pending()
+        mine = pending[np.isin(pending.series, series)]
+        return replace(
+            self,
+            live=chosen(self.live, series, ladders),
+            settled=chosen(self.settled, series, ladders),
+            reached_us=self.reached_us[series],
+            pending=(replace(mine, series=np.searchsorted(series, mine.series).astype(np.int32)),),
+        )
+
+    def with_part(self, series: Index, ladders: Index, part: Self) -> Self:
+        """Some series as they stand now in a part."""
+        pending, mine = self.all_pending(), part.all_pending()
+        reached_us = self.reached_us.copy()
+        reached_us[series] = part.reached_us
+        return replace(
+            self,
+            live=grafted(self.live, series, ladders, part.live),
+            settled=grafted(self.settled, series, ladders, part.settled),
+            reached_us=reached_us,
+            pending=(
+                pending[~np.isin(pending.series, series)],
+                replace(mine, series=series[mine.series].astype(np.int32)),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,11 +106,14 @@ class Taken:
     """(n,) rows that speak for now."""
     beyond: Bool
     """(n,) believable rows that came too late to."""
+    alike: Bool
+    """(n,) second values for a time that a person would be shown as the first one: they change nothing."""
     broken: Bool
     deaf: Bool
     told: Told
     """What the live track says, in the order in which it came about."""
     retro: Told
+    """Of the readings beyond the bound the first for each ladder, UTC day and level that it would have set."""
     settled: Told
     errors: tuple[str, ...]
 
@@ -86,6 +134,7 @@ class Taken:
             checks=columns("checks"),
             listened=columns("listened"),
             beyond=columns("beyond"),
+            alike=columns("alike"),
             broken=columns("broken"),
             deaf=columns("deaf"),
             told=Told.joined([part.told for part in parts]),
@@ -103,52 +152,83 @@ class Sheet:
     flag: Flags
     checks: NDArray[np.uint32]
     listened: Bool
+    beyond: Bool
+    alike: Bool
     broken: Bool
     deaf: Bool
     told: list[Told] = field(default_factory=list)
-    retro: list[Told] = field(default_factory=list)
+    settled: list[Told] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     @classmethod
-    def blank(cls, n: int, state: TrackState) -> Self:
-        """Nothing found yet."""
+    def of(cls, judged: Judged, state: TrackState) -> Self:
+        """What is found of each row by itself: it speaks for nothing yet."""
+        none = np.zeros(len(judged.flag), dtype=np.bool_)
         return cls(
             state=state,
-            flag=np.zeros(n, dtype=np.uint8),
-            checks=np.zeros(n, dtype=np.uint32),
-            listened=np.zeros(n, dtype=np.bool_),
-            broken=np.zeros(n, dtype=np.bool_),
-            deaf=np.zeros(n, dtype=np.bool_),
+            flag=judged.flag.copy(),
+            checks=judged.checks.copy(),
+            listened=none,
+            beyond=none.copy(),
+            alike=none.copy(),
+            broken=judged.broken.copy(),
+            deaf=judged.deaf.copy(),
+            errors=list(judged.errors),
         )
 
-    def note(self, at: NDArray[np.intp], judged: Judged, *, speaks: bool = True) -> None:
-        """Flags of the rows at some positions; `speaks` whether the rules that heard them speak for now."""
-        self.flag[at], self.checks[at] = judged.flag, judged.checks
-        self.listened[at] = judged.listened & speaks
-        self.broken[at], self.deaf[at] = judged.broken, judged.deaf
+    def note(self, at: Index, judged: Judged, where: Index | slice = slice(None)) -> None:
+        """Flags of the rows at some positions, found `where` among the judged ones."""
+        self.flag[at], self.checks[at] = judged.flag[where], judged.checks[where]
+        self.listened[at] = judged.listened[where]
+        self.broken[at], self.deaf[at] = judged.broken[where], judged.deaf[where]
         self.errors += judged.errors
 
-    def step(self, at: NDArray[np.intp], rows: Rows, judged: Judged) -> None:
+    def step(self, at: Index, rows: Rows, judged: Judged) -> None:
         """Rows that came in order and stepped the live fold."""
         self.note(at, judged)
         self.told.append(Told.of(rows, judged.changes, judged.flag))
         pending = (*self.state.pending, rows[judged.fresh]) if judged.fresh.any() else self.state.pending
         self.state = replace(self.state, live=judged.state, pending=pending)
 
-    def taken(self, rows: Rows, beyond: Bool, state: TrackState) -> Taken:
+    def reach(self, rows: Rows) -> None:
+        """Believable rows move the watermarks of their series."""
+        reached_us = self.state.reached_us.copy()
+        np.maximum.at(reached_us, rows.series, np.minimum(rows.time_us, rows.received_us))
+        self.state = replace(self.state, reached_us=reached_us)
+
+    def taken(self, rows: Rows, retro: Told) -> Taken:
         """All of it."""
         return Taken(
-            state=state,
+            state=self.state,
             time_us=rows.time_us,
             clock=rows.clock,
             flag=self.flag,
             checks=self.checks,
             listened=self.listened,
-            beyond=beyond,
+            beyond=self.beyond,
+            alike=self.alike,
             broken=self.broken,
             deaf=self.deaf,
             told=Told.joined([Told.none(), *self.told]).in_order(),
-            retro=Told.joined([Told.none(), *self.retro]).in_order(),
-            settled=Told.none(),
+            retro=retro,
+            settled=Told.joined([Told.none(), *self.settled]),
             errors=tuple(self.errors),
         )
+
+
+def chosen(state: JudgeState, series: Index, ladders: Index) -> JudgeState:
+    """Some series and ladders by themselves."""
+    return JudgeState(
+        window=picked(state.window, series),
+        trend=picked(state.trend, series),
+        ladders=picked(state.ladders, ladders),
+    )
+
+
+def grafted(onto: JudgeState, series: Index, ladders: Index, of: JudgeState) -> JudgeState:
+    """A state in which some series and ladders stand as `of` says of just these."""
+    return JudgeState(
+        window=put(onto.window, series, of.window),
+        trend=put(onto.trend, series, of.trend),
+        ladders=put(onto.ladders, ladders, of.ladders),
+    )

@@ -1,13 +1,16 @@
 """Two tracks of judgement, and what came too late for both (contract 5.3). Pure.
 
 *Live*: the fold, in order of judged time, of everything that came within the bound. *Settled*: the same fold up to the
-watermark of each series; final. *Pending* are the readings between the two. *Retro*: the fold of what came beyond the
-bound; it speaks for the past only.
+watermark of each series; final. *Pending* are the readings between the two. What came beyond the bound speaks for the
+past only.
 
 A reading that is newer than all of its series steps the live fold, one vectorised pass for all that do. One that is
 older but not final, and one that contradicts a pending one, make its series be folded anew from the settled state. So
 any permutation with delay within the bound, any duplication, cutting or restart gives the same settled changes; after
 the last reading the live levels are the settled ones; and no settled rise is missing from the live track.
+
+Two things end this for a series: one that is full takes nothing out of order, and one that stands in the future,
+because this box's clock was ahead and is put right, begins anew.
 """
 
 from collections.abc import Callable
@@ -17,28 +20,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.columns import Rows, Told
+from alerts.evidence import LadderState
 from alerts.judgement import Judged, JudgeState, assess
 from alerts.ladders import Ladders
-from alerts.order import disorder, heads, newest_before
-from alerts.refold import grafted, refold
-from alerts.track_state import Sheet, Taken, TrackState
-from sensors.batch import Bool, Int64, ReadingBatch
-from sensors.clocks import place
-from sensors.flags import Check, Flag
-from sensors.stations import SECOND_US, Limits
+from alerts.order import heads, newest_before
+from alerts.refold import refold
+from alerts.track_state import Index, Sheet, Taken, TrackState, grafted, picked
+from sensors.batch import Bool, Float64, Int64, ReadingBatch
+from sensors.clocks import FUTURE_US, place
+from sensors.flags import Check, Flag, Flags, usable
+from sensors.quantities import QUANTITIES
+from sensors.stations import SECOND_US, Limits, Registry
 from sensors.window import NEVER
 
 BOUND_FLOOR_US = 600 * SECOND_US
 BOUND_CADENCES = 3
 """A reading that comes more than max(BOUND_CADENCES x cadence, BOUND_FLOOR_US) behind the newest of its series is
 beyond the bound (contract 5.3)."""
+ROOM = 256
+"""So many pending readings fill a series: every two seconds one within the shortest bound."""
+ROOM_PROMISED = 2
+"""But it has room for so many times the readings that its station promises within the bound."""
 SLICE = 2_000
 """Readings out of order are sorted out in slices, so that a long disordered batch costs no more than its parts."""
+DAY_US = 86_400 * SECOND_US
 
 
 def bound_us(cadence_us: Int64) -> Int64:
     """(series,) how far behind the newest a reading may come and still speak for now."""
     return np.maximum(BOUND_CADENCES * cadence_us, BOUND_FLOOR_US)
+
+
+def shown(registry: Registry) -> Float64:
+    """(series,) the last digit of a value that a person is shown: values that differ by no more are one value."""
+    return np.array([10.0 ** -QUANTITIES[one.quantity].decimals for one in registry.series])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,12 +62,21 @@ class Tracks:
 
     limits: Limits
     ladders: Ladders
+    shown: Float64 | None = None
+    """(series,) see `shown`; None takes every second value for another one."""
     assess: Callable[..., Judged] = assess
+    room: int = ROOM
 
     @property
     def bound_us(self) -> Int64:
         """(series,)"""
         return bound_us(self.limits.cadence_us)
+
+    @property
+    def room_for(self) -> Int64:
+        """(series,) how many pending readings fill it."""
+        promised: Int64 = self.bound_us // self.limits.cadence_us
+        return np.maximum(ROOM_PROMISED * promised, self.room)
 
     def take(self, batch: ReadingBatch, conflict: Bool, seq: Int64, state: TrackState) -> Taken:
         """Judge a batch; two batches one after the other give what both at once would.
@@ -76,115 +100,218 @@ class Tracks:
         return Taken.joined(self._parts(rows, conflict, replace(state, clocks=placed.state)))
 
     def settle(self, state: TrackState) -> tuple[TrackState, Told]:
-        """Make final what lies before the watermarks; may happen at any time with the same result."""
+        """Make final what lies before the watermarks, and what no series has room for; may happen at any time with the
+        same result.
+        """
         pending = state.all_pending()
         final = pending.time_us + self.bound_us[pending.series] <= state.reached_us[pending.series]
+        room, many = self.room_for, np.bincount(pending.series, minlength=len(state.reached_us))
+        if (many > room).any():
+            order = pending.in_time()
+            newer = np.cumsum(many)[pending.series[order]] - 1 - np.arange(len(order))
+            final[order] |= newer >= room[pending.series[order]]
+        return self._settled(state, pending, final)
+
+    def _settled(self, state: TrackState, pending: Rows, final: Bool) -> tuple[TrackState, Told]:
         left = (pending[~final],) if not final.all() else ()
         if not final.any():
             return replace(state, pending=left), Told.none()
         rows = pending[final]
         rows = rows[rows.in_time()]
-        judged = self._fold(rows, np.zeros(len(rows), dtype=np.bool_), state.settled)
+        judged = self._fold(rows, state.settled)
         changes = Told.of(rows, judged.changes, judged.flag)
         return replace(state, settled=judged.state, pending=left), changes
 
     # ---- in order
 
     def _parts(self, rows: Rows, conflict: Bool, state: TrackState) -> list[Taken]:
-        judged = self._fold(rows, conflict, state.live)
+        judged = self._fold(rows, state.live, conflict)
         own = _believable(judged, rows, conflict)
-        final = rows.time_us + self.bound_us[rows.series] <= state.reached_us[rows.series]
-        if not conflict.any() and not (own & (final | ~judged.fresh)).any():
-            sheet = Sheet.blank(len(rows), state)
+        sheet = Sheet.of(judged, state)
+        if not conflict.any() and not (own & ~judged.fresh).any():
             sheet.step(np.arange(len(rows)), rows, judged)
-            return [self._taken(rows, sheet, own, np.zeros(len(rows), dtype=np.bool_))]
+            sheet.reach(rows[own])
+            return [sheet.taken(rows, Told.none())]
         if len(rows) <= SLICE:
-            return [self._apart(rows, conflict, own, state)]
+            self._apart(sheet, rows, own, conflict, late=conflict | (own & ~judged.fresh))
+            return [sheet.taken(rows, self._past(rows, sheet.flag, sheet.beyond))]
         parts: list[Taken] = []
         for a in range(0, len(rows), SLICE):
             for part in self._parts(rows[a : a + SLICE], conflict[a : a + SLICE], state):
                 state, settled = self.settle(part.state)
-                parts.append(replace(part, state=state, settled=settled))
+                parts.append(replace(part, state=state, settled=Told.joined([part.settled, settled])))
         return parts
 
-    def _step(self, sheet: Sheet, at: NDArray[np.intp], rows: Rows, conflict: Bool) -> None:
-        """Rows that came in order step the live fold."""
+    def _step(self, sheet: Sheet, at: Index, rows: Rows) -> None:
+        """Believable rows that came in order step the live fold."""
         if len(at):
             some = rows[at]
-            sheet.step(at, some, self._fold(some, conflict[at], sheet.state.live))
+            sheet.step(at, some, self._fold(some, sheet.state.live))
+            sheet.reach(some)
 
     # ---- out of order
 
-    def _apart(self, rows: Rows, conflict: Bool, own: Bool, state: TrackState) -> Taken:
-        """Sort out a slice: what came beyond the bound, the series that came in order, and the others in rounds."""
-        sheet = Sheet.blank(len(rows), state)
-        reached_us = newest_before(rows.series, np.minimum(rows.time_us, rows.received_us), own, state.reached_us)
-        watermark_us = np.where(reached_us == NEVER, NEVER, reached_us - self.bound_us[rows.series])
-        final = rows.time_us <= watermark_us
-        self._look_back(sheet, np.flatnonzero(own & final), rows)
-        # What contradicts a final reading changes nothing any more.
-        odd = conflict & ~final
-        bad = disorder(rows, own & ~final, state.live) | odd
-        troubled = np.zeros(len(state.reached_us), dtype=np.bool_)
-        troubled[rows.series[bad]] = True
-        left = np.flatnonzero(~(own & final))
-        calm = left[~troubled[rows.series[left]]]
-        self._step(sheet, calm, rows, conflict)
-        left = left[troubled[rows.series[left]]]
-        while len(left):
-            bad = disorder(rows[left], own[left], sheet.state.live) | odd[left]
-            ahead, single = heads(rows.series[left], bad)
-            self._step(sheet, left[ahead], rows, conflict)
-            self._look_again(sheet, left[single], rows, odd, watermark_us)
-            left = left[~(ahead | single)]
-        return self._taken(rows, sheet, own, own & final)
+    def _apart(self, sheet: Sheet, rows: Rows, own: Bool, odd: Bool, *, late: Bool) -> None:
+        """Sort out a slice: the series that came in order at once, the others by themselves."""
+        troubled = np.zeros(len(sheet.state.reached_us), dtype=np.bool_)
+        troubled[rows.series[late]] = True
+        moves = own | odd
+        self._step(sheet, np.flatnonzero(own & ~troubled[rows.series]), rows)
+        self._alone(sheet, np.flatnonzero(moves & troubled[rows.series]), rows, own)
 
-    def _look_again(self, sheet: Sheet, at: NDArray[np.intp], rows: Rows, odd: Bool, watermark_us: Int64) -> None:
+    def _alone(self, sheet: Sheet, at: Index, rows: Rows, own: Bool) -> None:
+        """Rows of some series, judged on a state of these alone: in rounds, until half of the series are done; the
+        others then go on by themselves. So a round costs what its own series cost.
+        """
+        whole, some = sheet.state, np.unique(rows.series[at]).astype(np.intp)
+        small, ladders = self._of(some)
+        told, settled = len(sheet.told), len(sheet.settled)
+        sheet.state = whole.part(some, ladders)
+        rows = replace(rows, series=np.searchsorted(some, rows.series).astype(np.int32))
+        going = len(some)
+        while len(at) and 2 * going > len(some):
+            at = small._round(sheet, at, rows, own)
+            going = len(np.unique(rows.series[at]))
+        if len(at):
+            small._alone(sheet, at, rows, own)
+        sheet.told[told:] = [one.renumbered(some, ladders) for one in sheet.told[told:]]
+        sheet.settled[settled:] = [one.renumbered(some, ladders) for one in sheet.settled[settled:]]
+        sheet.state = whole.with_part(some, ladders, sheet.state)
+
+    def _round(self, sheet: Sheet, at: Index, rows: Rows, own: Bool) -> Index:
+        """Of every series what came in order, and then one row that did not; returns the rows that are left."""
+        some, mine, state = rows[at], own[at], sheet.state
+        newest = newest_before(some.series, some.time_us, mine, state.live.window.last_us)
+        anew = mine & (newest > some.received_us + FUTURE_US)
+        heard_us = np.minimum(some.time_us, some.received_us)
+        reached_us = newest_before(some.series, heard_us, mine, state.reached_us)
+        watermark_us = np.where(reached_us == NEVER, NEVER, reached_us - self.bound_us[some.series])
+        # Of readings that are judged by one arrival only the first counts: the order of the others is not known.
+        same = (some.clock == Flag.UNKNOWN) & (some.time_us == newest)
+        bad: Bool = ~mine | (~same & (some.time_us <= newest))
+
+        before, _ = heads(some.series, anew)
+        latest_us = np.full(len(state.reached_us), NEVER)
+        np.maximum.at(latest_us, some.series[before], watermark_us[before])
+        # What is full behind its latest watermark is full behind the earlier ones.
+        late = before & (some.time_us <= watermark_us)
+        late |= before & bad & self._full(state, latest_us)[some.series]
+        kept = np.flatnonzero(~late)
+        ahead, single = np.zeros_like(bad), np.zeros_like(bad)
+        ahead[kept], single[kept] = heads(some.series[kept], bad[kept])
+        self._step(sheet, at[ahead], rows)
+        now_us = np.full_like(latest_us, np.iinfo(np.int64).max)
+        now_us[some.series[single]] = watermark_us[single]
+        late |= single & ~anew & self._full(sheet.state, now_us)[some.series]
+        sheet.beyond[at[late & mine]] = True
+        sheet.reach(some[late & mine])
+        again = single & ~late & ~anew
+        self._look_again(sheet, at[again], rows, ~mine[again], watermark_us[again])
+        self._begin_anew(sheet, some.series[single & anew])
+        left: Index = at[~(late | ahead | again)]
+        return left
+
+    def _full(self, state: TrackState, watermark_us: Int64) -> Bool:
+        """(series,) whether there is no room for what comes out of order."""
+        pending = state.all_pending()
+        waiting = pending.series[pending.time_us > watermark_us[pending.series]]
+        full: Bool = np.bincount(waiting, minlength=len(watermark_us)) >= self.room_for
+        return full
+
+    def _look_again(self, sheet: Sheet, at: Index, rows: Rows, odd: Bool, watermark_us: Int64) -> None:
         """At most one row of each series that is older than its newest, or contradicts one."""
         if not len(at):
             return
-        state = sheet.state
+        state, some = sheet.state, rows[at]
         again = refold(
-            rows[at],
-            odd[at],
-            watermark_us[at],
+            some,
+            odd,
+            watermark_us,
             live=state.live,
             settled=state.settled,
             pending=state.all_pending(),
             owner=self.ladders.series,
+            shown=np.full(len(state.reached_us), -1.0) if self.shown is None else self.shown,
             fold=self._fold,
         )
-        sheet.note(at, again.judged)
+        sheet.note(at[~odd], again.judged, again.where)
+        sheet.alike[at] = again.alike
         sheet.told.append(again.told)
         sheet.state = replace(state, live=again.live, pending=(again.pending,))
+        sheet.reach(some[~odd])
 
-    def _look_back(self, sheet: Sheet, at: NDArray[np.intp], rows: Rows) -> None:
-        """Rows beyond the bound step the retro fold; one far before its newest begins it anew."""
-        nothing = JudgeState.empty(len(sheet.state.reached_us), len(self.ladders))
-        while len(at):
-            some, retro = rows[at], sheet.state.retro
-            newest = newest_before(some.series, some.time_us, np.ones(len(at), dtype=np.bool_), retro.window.last_us)
-            back = some.time_us + self.bound_us[some.series] <= newest
-            ahead, single = heads(some.series, back)
-            if ahead.any():
-                judged = self._fold(some[ahead], np.zeros(int(ahead.sum()), dtype=np.bool_), retro)
-                sheet.note(at[ahead], judged, speaks=False)
-                sheet.retro.append(Told.of(some[ahead], judged.changes, judged.flag))
-                retro = judged.state
-            if single.any():
-                anew = np.zeros(len(nothing.window.last_us), dtype=np.bool_)
-                anew[some.series[single]] = True
-                retro = grafted(retro, nothing, series=anew, ladders=anew[self.ladders.series])
-            sheet.state = replace(sheet.state, retro=retro)
-            at = at[~ahead]
+    def _begin_anew(self, sheet: Sheet, series: NDArray[np.int32]) -> None:
+        """Series that stand in the future: what is pending becomes final, and only their levels stay."""
+        if not len(series):
+            return
+        pending = sheet.state.all_pending()
+        state, settled = self._settled(sheet.state, pending, np.isin(pending.series, series))
+        sheet.settled.append(settled)
+        owned = np.flatnonzero(np.isin(self.ladders.series, series))
 
-    def _fold(self, rows: Rows, conflict: Bool, state: JudgeState) -> Judged:
-        return self.assess(rows.batch(), conflict, rows.clock, state, limits=self.limits, ladders=self.ladders)
+        def anew(old: JudgeState) -> JudgeState:
+            blank = JudgeState.empty(len(series), len(owned))
+            stands = replace(LadderState.empty(len(owned)), active=old.ladders.active[:, owned])
+            return grafted(old, series.astype(np.intp), owned, replace(blank, ladders=stands))
 
-    def _taken(self, rows: Rows, sheet: Sheet, own: Bool, beyond: Bool) -> Taken:
-        reached_us = sheet.state.reached_us.copy()
-        np.maximum.at(reached_us, rows.series[own], np.minimum(rows.time_us, rows.received_us)[own])
-        return sheet.taken(rows, beyond, replace(sheet.state, reached_us=reached_us))
+        reached_us = state.reached_us.copy()
+        reached_us[series] = NEVER
+        sheet.state = replace(state, live=anew(state.live), settled=anew(state.settled), reached_us=reached_us)
+
+    # ---- small things
+
+    def _past(self, rows: Rows, flag: Flags, beyond: Bool) -> Told:
+        """See `Taken.retro`."""
+        at, ladders = np.flatnonzero(beyond & usable(flag)), self.ladders
+        first = ladders.first[rows.series[at]]
+        many = ladders.first[rows.series[at] + 1] - first
+        ladder = np.repeat(first - np.cumsum(many) + many, many) + np.arange(many.sum())
+        at = np.repeat(at, many)
+        held = (rows.value[at] >= ladders.enter[:, ladder]) & ~ladders.rise[ladder]
+        level = (held * np.arange(1, len(held) + 1)[:, None]).max(axis=0, initial=0)
+        keys = np.stack([ladder, rows.time_us[at] // DAY_US, level], axis=1)
+        new = np.sort(np.unique(keys, axis=0, return_index=True)[1])
+        new = new[level[new] > 0]
+        some = rows[at[new]]
+        return Told(
+            by=some.seq,
+            seq=some.seq,
+            series=some.series,
+            ladder=ladder[new],
+            time_us=some.time_us,
+            value=some.value,
+            flag=flag[at[new]],
+            from_level=np.zeros(len(new), dtype=np.int64),
+            to_level=level[new],
+            late=np.ones(len(new), dtype=np.bool_),
+        )
+
+    def _of(self, some: Index) -> tuple["Tracks", Index]:
+        """The same for some series alone; and which ladders they have."""
+        whole = self.ladders
+        at = np.flatnonzero(np.isin(whole.series, some))
+        series = np.searchsorted(some, whole.series[at]).astype(np.int32)
+        ladders = Ladders(
+            series=series,
+            rise=whole.rise[at],
+            hazard=tuple(whole.hazard[p] for p in at.tolist()),
+            enter=whole.enter[:, at],
+            leave=whole.leave[:, at],
+            up_for_us=whole.up_for_us[:, at],
+            down_for_us=whole.down_for_us[:, at],
+            cover_us=whole.cover_us[at],
+            first=np.searchsorted(series, np.arange(len(some) + 1)).astype(np.int64),
+            rules=tuple(whole.rules[p] for p in at.tolist()),
+            span_us=whole.span_us[some],
+            gate_per_h=whole.gate_per_h[some],
+            sloped=whole.sloped[some],
+        )
+        limits, digits = picked(self.limits, some), None if self.shown is None else self.shown[some]
+        return replace(self, limits=limits, ladders=ladders, shown=digits), at
+
+    def _fold(self, rows: Rows, state: JudgeState, conflict: Bool | None = None) -> Judged:
+        odd = np.zeros(len(rows), dtype=np.bool_) if conflict is None else conflict
+        return self.assess(rows.batch(), odd, rows.clock, state, limits=self.limits, ladders=self.ladders)
 
 
 def _believable(judged: Judged, rows: Rows, conflict: Bool) -> Bool:

@@ -1,5 +1,6 @@
 """`takean` and `python -m takean`: nothing heavy is imported before an interruption can be answered quietly."""
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -8,6 +9,7 @@ PROCESSES = ("worker", "dispatch", "web")
 
 def main() -> None:
     """Run one command."""
+    os.umask(0o077)  # readings, people and their addresses: for the user who runs it
     try:
         if sys.argv[1:2] and sys.argv[1] in PROCESSES:
             from takean import processes  # noqa: PLC0415

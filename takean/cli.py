@@ -135,13 +135,17 @@ def demo_command(
 @app.command("run")
 def run_command(*, verbose: Verbose = False) -> None:
     """Serve the configured world: devices, judgement, deliveries and pages. Ctrl-C or SIGTERM ends it."""
+    from takean import settings  # noqa: PLC0415
+
     log.start(verbose=verbose, process="supervisor")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing runs yet
     # In a process of its own: what it reads and loads is not kept for as long as this one lives.
     if code := supervise.finished([*supervise.program("check-config"), "--mistakes-only"]):
         raise typer.Exit(code)
-    supervisor = supervise.Supervisor(
-        lambda name: [*supervise.program(name), *(["--verbose"] if verbose else [])], announce=_announce
-    )
+    supervise.hold(settings.state_folder())
+    # Fixed for as long as this one lives: a part that comes back must not find itself in another world.
+    more = ["--kind", settings.load(settings.config_folder()).world.kind, *(["--verbose"] if verbose else [])]
+    supervisor = supervise.Supervisor(lambda name: [*supervise.program(name), *more], announce=_announce)
     raise typer.Exit(supervisor.run())
 
 

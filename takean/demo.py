@@ -21,7 +21,7 @@ from alerts.people import Address, Role
 from firmware_sim.run import run as run_devices
 from ingest import credentials
 from sensors.stations import SECOND_US, ConfigError
-from takean import clock, wiring
+from takean import clock, supervise, wiring
 from takean.configuration import World
 from takean.scenes import Options, Scene, replay, storm
 from takean.wiring import Platform
@@ -152,6 +152,7 @@ def _officers(platform: Platform) -> dict[str, str]:
 def _state(options: Options, stack: ExitStack) -> Path:
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
+        stack.callback(os.close, supervise.hold(options.keep))
         return options.keep
     fresh = Path(tempfile.mkdtemp(prefix="takean-demo-"))
     stack.callback(shutil.rmtree, fresh, ignore_errors=True)

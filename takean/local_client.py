@@ -23,6 +23,8 @@ STATUS_S_MAX = 1.0
 """Memory is asked: a worker that takes longer does not work."""
 ANSWER_S_MAX = 5.0
 """More than the worker gives a question and its turn."""
+AT_ONCE = 12
+"""Questions under way, whatever the browsers do: with the one for the status fewer than the worker's connections."""
 REST_S = 1.0
 """After a question that got no answer in time, nobody is made to wait again for so long."""
 T = TypeVar("T", StatusAnswer, RowsAnswer, TotalsAnswer)
@@ -33,71 +35,100 @@ class LocalOwner:
     """An `Owner` of readings, and its status. For any number of threads."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
         self._clock = clock
-        self._idle: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._rest_until_s = 0.0
-        self._last = NOBODY
-        self._heard_s = clock()
+        self._own = _Lines(path, 1, clock)
+        """For the status: no crowd of readers may make a worker look dead."""
+        self._reads = _Lines(path, AT_ONCE, clock, behind=self._own)
+        self._turn = threading.Lock()
+        self._sent_s = float("-inf")
+        """When the newest question was sent that got an answer."""
+        self._heard = (NOBODY, clock())
 
     def status(self) -> WorkerStatus:
         """What the worker says now, or what it last said with `alive` False."""
+        asked_s = self._clock()
         try:
-            answer = self._ask(StatusAsk(), StatusAnswer, STATUS_S_MAX)
+            if not self._turn.acquire(timeout=STATUS_S_MAX):
+                raise Away(f"the worker did not answer within {STATUS_S_MAX:g} s")
+            try:
+                if self._sent_s < asked_s:  # else one who came after us was told meanwhile
+                    sent_s = self._clock()
+                    answer = self._own.ask(StatusAsk(), StatusAnswer, STATUS_S_MAX)
+                    self._sent_s, self._heard = sent_s, (answer.status, self._clock())
+                return self._heard[0]
+            finally:
+                self._turn.release()
         except (Away, TooSlow) as error:
-            with self._lock:
-                age_s = self._clock() - self._heard_s + self._last.heartbeat_age_s
-                return replace(self._last, alive=False, ready=False, reason=str(error), heartbeat_age_s=age_s)
-        with self._lock:
-            self._last, self._heard_s = answer.status, self._clock()
-        return answer.status
+            last, heard_s = self._heard
+            age_s = self._clock() - heard_s + last.heartbeat_age_s
+            return replace(last, alive=False, ready=False, reason=str(error), heartbeat_age_s=age_s)
 
     def history(
         self, key: str, *, from_us: int, to_us: int, limit: int, whole: bool
     ) -> tuple[History, Collection[int]]:
         """See `Owner`."""
         ask = HistoryAsk(key=key, from_us=from_us, to_us=to_us, limit=limit, whole=whole)
-        answer = self._ask(ask, RowsAnswer, ANSWER_S_MAX)
+        answer = self._reads.ask(ask, RowsAnswer, ANSWER_S_MAX)
         time_us, value, flag = _columns(answer)
         return History(time_us=time_us, value=value, flag=flag), answer.sealed
 
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
         """See `Owner`."""
-        return _columns(self._ask(LatestAsk(keys=keys), RowsAnswer, ANSWER_S_MAX))
+        return _columns(self._reads.ask(LatestAsk(keys=keys), RowsAnswer, ANSWER_S_MAX))
 
     def totals(
         self, keys: list[str], *, from_us: int, to_us: int, whole: bool
     ) -> tuple[Float64, Int64, Collection[int]]:
         """See `Owner`."""
-        answer = self._ask(TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer, ANSWER_S_MAX)
+        answer = self._reads.ask(
+            TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer, ANSWER_S_MAX
+        )
         return np.frombuffer(answer.total), np.frombuffer(answer.count, dtype=np.int64), answer.sealed
 
     def close(self) -> None:
         """Let go of the connections."""
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._own.close()
+        self._reads.close()
 
-    def _ask(self, ask: local.Ask, kind: type[T], patience_s: float) -> T:
+
+class _Lines:
+    """So many connections to the worker, one question on each at a time.
+
+    Parameters
+    ----------
+    behind : while these rest, nobody is asked here either
+    """
+
+    def __init__(self, path: Path, at_once: int, clock: Callable[[], float], *, behind: "_Lines | None" = None) -> None:
+        self._path = path
+        self._clock = clock
+        self._behind = behind
+        self._places = threading.BoundedSemaphore(at_once)
+        self._idle: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+        self._rest_until_s = float("-inf")
+
+    def ask(self, ask: local.Ask, kind: type[T], patience_s: float) -> T:
         """One question over a connection of its own.
 
         Raises
         ------
         Away : nobody answers
-        TooSlow : the worker gave it up
+        TooSlow : the worker gave it up, or it found no place in time
         """
-        with self._lock:
-            if self._clock() < self._rest_until_s:
-                raise Away("the worker does not answer")
         message = local.encode(local.Request(version=local.VERSION, ask=ask))
+        if not self._places.acquire(timeout=patience_s):
+            raise TooSlow("too many questions at once")
         try:
+            if self._rests():
+                raise Away("the worker does not answer")
             answer = self._exchange(message, patience_s)
         except TimeoutError:
-            with self._lock:
-                self._rest_until_s = self._clock() + REST_S
+            self._rest_until_s = self._clock() + REST_S
             raise Away(f"the worker did not answer within {patience_s:g} s") from None
         except (OSError, msgspec.MsgspecError, local.TooLarge) as error:
             raise Away(f"the worker cannot be asked: {error}") from None
+        finally:
+            self._places.release()
         if isinstance(answer, local.Refused):
             if answer.code == "too_slow":
                 raise TooSlow(answer.text)
@@ -105,6 +136,14 @@ class LocalOwner:
         if not isinstance(answer, kind):
             raise Away(f"the worker answered {type(answer).__name__} to {type(ask).__name__}")
         return answer
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def _rests(self) -> bool:
+        return self._clock() < self._rest_until_s or (self._behind is not None and self._behind._rests())
 
     def _exchange(self, message: bytes, patience_s: float) -> local.Answer:
         """Over a kept connection if it still stands: a worker that was restarted has closed them all."""

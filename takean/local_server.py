@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,8 @@ TURN_S_MAX = 2.0
 MESSAGE_S_MAX = 2.0
 """For the rest of a message that has begun, and for taking an answer."""
 IDLE_S_MAX = 60.0
+REST_S = 0.1
+"""After a connection that could not be taken."""
 _PEER = struct.Struct("3i")
 _SPAN = (np.iinfo(np.int64).min // 2, np.iinfo(np.int64).max // 2)
 
@@ -61,7 +63,7 @@ class LocalServer:
         self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="local", daemon=True)
 
@@ -84,7 +86,7 @@ class LocalServer:
 
     def stop(self) -> None:
         """Take no more questions; who waits for an answer gets none."""
-        self._stopping = True
+        self._stopping.set()
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -97,25 +99,34 @@ class LocalServer:
         self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return
+                self._take(connection)
+            except (OSError, RuntimeError) as error:  # no file or thread to be had just now
+                if self._stopping.is_set():
+                    return
+                log.warning("the web's connection could not be taken: %s", error)
+                self._stopping.wait(REST_S)
+
+    def _take(self, connection: socket.socket) -> None:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             if not _is_ours(connection) or not self._room.acquire(blocking=False):
-                connection.close()
-                continue
+                return
+            undo.callback(self._room.release)
             threading.Thread(target=self._serve, args=(connection,), name="local answer", daemon=True).start()
+            undo.pop_all()  # they are the thread's now
 
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
             self._open.add(connection)
         try:
             with connection:
-                while not self._stopping and self._one(connection):
+                while not self._stopping.is_set() and self._one(connection):
                     pass
         except (OSError, local.TooLarge) as error:
-            if not self._stopping:
+            if not self._stopping.is_set():
                 log.info("a local connection ended: %s", error)
         finally:
             with self._lock:
@@ -130,22 +141,23 @@ class LocalServer:
         message = local.receive(connection, bytes_max=local.ASK_BYTES_MAX)
         if message is None:
             return False
-        local.send(connection, local.encode(self._answer(message)))
+        local.send(connection, self._answer(message))
         return True
 
-    def _answer(self, message: bytes) -> local.Answer:
+    def _answer(self, message: bytes) -> bytes:
         try:
             request = local.decode_request(message)
             if request.version != local.VERSION:
-                return Refused(code="invalid", text=f"version {request.version}; this worker speaks {local.VERSION}")
-            return self._of(request.ask)
+                raise ValueError(f"version {request.version}; this worker speaks {local.VERSION}")
+            return local.encode(self._of(request.ask))
         except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-            return Refused(code="invalid", text=str(error))
+            refused = Refused(code="invalid", text=str(error))
         except TooSlow as error:
-            return Refused(code="too_slow", text=str(error))
+            refused = Refused(code="too_slow", text=str(error))
         except Exception as error:
             log.exception("a question of the web could not be answered")
-            return Refused(code="broken", text=type(error).__name__)
+            refused = Refused(code="broken", text=type(error).__name__)
+        return local.encode(refused)
 
     def _of(self, ask: local.Ask) -> local.Answer:
         if isinstance(ask, StatusAsk):

@@ -5,13 +5,18 @@ must be back at once.
 """
 
 import argparse
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 from takean import lean, log, supervise
+
+if TYPE_CHECKING:
+    from takean.configuration import World
 
 Wait = Callable[..., None]
 """Says that the process is ready, with what is known of it, and waits for its end."""
@@ -24,28 +29,31 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("name", choices=list(PARTS))
     parser.add_argument("--ready", type=int, default=-1, help="open pipe that is told when it is ready")
     parser.add_argument("--parent", type=int, default=0, help="the supervisor: this process ends with it")
+    parser.add_argument("--kind", default="", help="the world that the others serve; else that of takean.toml")
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(words)
     if given.parent:
         supervise.die_with(given.parent)
     stop, died = threading.Event(), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     log.start(verbose=given.verbose, process=given.name)
     lean.without_pandas()
 
     def wait(**what: object) -> None:
+        # Not before: what is on disk is whole at any moment, and nobody waits for a start that is to be stopped.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
         if given.ready >= 0:
             supervise.say_ready(given.ready, **what)
         stop.wait()
 
     def failed(error: BaseException) -> None:
-        sys.stderr.write(f"{given.name} failed: {error}\n")
         died.set()
         stop.set()
+        with suppress(OSError):  # the log may lie on the disk that is full
+            sys.stderr.write(f"{given.name} failed: {error}\n")
 
     try:
-        PARTS[given.name](wait, failed)
+        PARTS[given.name](given.kind, wait, failed)
     except Exception as error:
         from takean import cli  # noqa: PLC0415  (it has the words)
 
@@ -53,38 +61,51 @@ def main(words: Sequence[str]) -> None:
     sys.exit(supervise.FAILED if died.is_set() else 0)
 
 
-def worker(wait: Wait, failed: Failed) -> None:
+def worker(kind: str, wait: Wait, failed: Failed) -> None:
     """Ways in and judge."""
-    from takean import configuration, settings, wiring  # noqa: PLC0415
+    from takean import wiring  # noqa: PLC0415
 
     with ExitStack() as stack:
-        world = configuration.load(settings.config_folder(), settings.state_folder())
-        part = wiring.worker_part(stack, world, failed=failed, serve=True)
+        world = _world(kind, os.environ)
+        part = wiring.worker_part(stack, world, failed=failed, serve=True, beat=supervise.die_if_silent)
         wait(
             mqtt=f"{part.mqtt[0]}:{part.mqtt[1]}" if part.mqtt else "",
             broker=f"{world.broker.host}:{world.broker.port}" if world.broker else "",
         )
 
 
-def dispatch(wait: Wait, failed: Failed) -> None:
+def dispatch(kind: str, wait: Wait, failed: Failed) -> None:
     """Deliveries."""
     del failed  # its thread goes on whatever happens
+    from alerts.episode import Kind  # noqa: PLC0415
     from takean import clock, settings, wiring  # noqa: PLC0415
 
     with ExitStack() as stack:
-        kind = settings.load(settings.config_folder()).world.kind
-        wiring.dispatch_part(stack, kind=kind, clock=clock.REAL, state=settings.state_folder())
+        served = Kind(kind) if kind else settings.load(settings.config_folder()).world.kind
+        wiring.dispatch_part(stack, kind=served, clock=clock.REAL, state=settings.state_folder())
         wait()
 
 
-def web(wait: Wait, failed: Failed) -> None:
+def web(kind: str, wait: Wait, failed: Failed) -> None:
     """Pages."""
-    from takean import configuration, settings, wiring  # noqa: PLC0415
+    from takean import wiring  # noqa: PLC0415
 
     with ExitStack() as stack:
-        world = configuration.load(settings.config_folder(), settings.state_folder())
+        world = _world(kind, {"TAKEAN_BROKER_PASSWORD": "the worker's"})
         reader, status = wiring.readings_from_worker(stack, world)
         wait(url=wiring.web_part(stack, world, reader=reader, status=status, failed=failed).url)
 
 
-PARTS: dict[str, Callable[[Wait, Failed], None]] = {"worker": worker, "dispatch": dispatch, "web": web}
+def _world(kind: str, environment: Mapping[str, str]) -> "World":
+    """The configured one, if it is still that which the others serve."""
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean import configuration, settings  # noqa: PLC0415
+
+    world = configuration.load(settings.config_folder(), settings.state_folder(), environment)
+    if kind and world.kind != kind:
+        text = f"takean.toml: world.kind is {world.kind} now, the platform runs as {kind}; put it back, or restart all"
+        raise ConfigError([text])
+    return world
+
+
+PARTS: dict[str, Callable[[str, Wait, Failed], None]] = {"worker": worker, "dispatch": dispatch, "web": web}

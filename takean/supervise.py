@@ -1,10 +1,13 @@
 """`takean run`: three processes that live and die apart, and one that brings back whoever died.
 
-The supervisor loads nothing of the program and holds nothing: no file, no port, no reading. What it starts are commands
-of the same program; each says on a pipe when it is ready, and the kernel ends it when the supervisor is no more.
+The supervisor loads nothing of the program and holds nothing but the lock of the state folder: no port, no reading.
+What it starts are commands of the same program; each says on a pipe when it is ready, and the kernel ends it when the
+supervisor is no more.
 """
 
 import ctypes
+import faulthandler
+import fcntl
 import json
 import logging
 import os
@@ -16,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,11 @@ STOP_S_MAX: Mapping[str, float] = {"web": 10.0, "dispatch": 15.0, "worker": 25.0
 STEADY_S = 30.0
 """Whoever ran so long is brought back at once; who dies sooner waits, twice as long each time."""
 WAIT_S, WAIT_S_MAX = 0.5, 15.0
+HUNG_S = 30.0
+"""A worker that has not turned for so long ends itself, and is brought back."""
+SECRETS: Mapping[str, str] = {"TAKEAN_BROKER_PASSWORD": "worker"}
+"""Who of them needs it; the others never have it in their environment."""
+LOCK = "lock"
 WRONG = 2
 FAILED = 1
 _PR_SET_PDEATHSIG = 1
@@ -75,7 +84,8 @@ class Supervisor:
         os.set_blocking(woken, False)
         before = signal.set_wakeup_fd(woken)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else it is of nohup
+                signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector.register(wake, selectors.EVENT_READ)
         try:
@@ -109,16 +119,24 @@ class Supervisor:
         return 0
 
     def _start(self, child: _Child) -> None:
-        child.pipe, theirs = os.pipe()
-        os.set_blocking(child.pipe, False)
-        words = [*self._command(child.name), "--ready", str(theirs), "--parent", str(os.getpid())]
-        # A group of its own: Ctrl-C in a terminal is for the supervisor, which stops them in order.
-        child.process = subprocess.Popen(  # noqa: S603  (our own program)
-            words, pass_fds=(theirs,), process_group=0, stdin=subprocess.DEVNULL
-        )
-        os.close(theirs)
         child.started_s, child.ready, child.received = time.monotonic(), None, b""
-        self._selector.register(child.pipe, selectors.EVENT_READ, child)
+        try:
+            child.pipe, theirs = os.pipe()
+            try:
+                os.set_blocking(child.pipe, False)
+                self._selector.register(child.pipe, selectors.EVENT_READ, child)
+                # A group of its own: Ctrl-C in a terminal is for the supervisor, which stops them in order.
+                child.process = subprocess.Popen(  # noqa: S603  (our own program)
+                    [*self._command(child.name), "--ready", str(theirs), "--parent", str(os.getpid())],
+                    pass_fds=(theirs,),
+                    process_group=0,
+                    stdin=subprocess.DEVNULL,
+                    env={k: v for k, v in os.environ.items() if SECRETS.get(k, child.name) == child.name},
+                )
+            finally:
+                os.close(theirs)
+        except OSError as error:  # no file, process or memory to be had just now: they that run go on
+            self._again(child, f"could not be started: {error}")
 
     def _read(self, child: _Child) -> None:
         if child.pipe < 0:
@@ -136,24 +154,28 @@ class Supervisor:
 
     def _close(self, child: _Child) -> None:
         if child.pipe >= 0:
-            self._selector.unregister(child.pipe)
+            with suppress(KeyError):
+                self._selector.unregister(child.pipe)
             os.close(child.pipe)
             child.pipe = -1
 
     def _died(self, child: _Child, code: int) -> int | None:
         """Bring it back, now or later; the exit code if it never could begin."""
-        lived_s = time.monotonic() - child.started_s
         child.process = None
-        self._close(child)
         if code > 0 and not child.was_ready:
             # It has said why. Nothing is served by half.
+            self._close(child)
             return WRONG if code == WRONG else FAILED
+        self._again(child, f"died (signal {signal.Signals(-code).name})" if code < 0 else f"died (exit code {code})")
+        return None
+
+    def _again(self, child: _Child, what: str) -> None:
+        self._close(child)
+        lived_s = time.monotonic() - child.started_s
         child.deaths = 0 if lived_s >= STEADY_S else child.deaths + 1
         wait_s = 0.0 if child.deaths <= 1 else min(WAIT_S_MAX, WAIT_S * 2 ** (child.deaths - 2))
         child.due_s = time.monotonic() + wait_s
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        log.error("%s died (%s) after %.1f s; started again in %.1f s", child.name, how, lived_s, wait_s)
-        return None
+        log.error("%s %s after %.1f s; started again in %.1f s", child.name, what, lived_s, wait_s)
 
     def _announce_once(self) -> None:
         if not self._announced and all(child.ready is not None for child in self._children):
@@ -182,6 +204,31 @@ class Supervisor:
 def finished(command: Sequence[str]) -> int:
     """Run a command to its end; its exit code."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603  (our own program)
+
+
+def hold(folder: Path) -> int:
+    """Be the only one on a state folder until the file that is returned is closed, or this process ends, however it
+    ends. What it starts does not hold it.
+
+    Raises
+    ------
+    OSError : another one is
+    """
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise OSError(f"{folder}: another Takean runs on this state folder; stop it, or name another folder") from None
+    return file
+
+
+def die_if_silent(seconds: float = HUNG_S) -> None:
+    """End this process with exit code 1 and the stacks of its threads, unless this is called again in time.
+
+    The interpreter need not work for that: one that hangs is just the case.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def die_with(parent: int) -> None:

@@ -5,6 +5,7 @@ builder: a part that must be back at once does not load what belongs to another.
 """
 
 import logging
+import shutil
 import socket
 import threading
 import time
@@ -38,6 +39,8 @@ DISPATCH_S_MAX = 90.0
 """A turn of the dispatcher may take a lease of 60 s and a channel's time-out."""
 WEB_CONNECTIONS_MAX = 1_000
 """Beyond it browsers are told to come back: file descriptors belong to devices and stores first."""
+ROOM_BYTES_MIN = 64 << 20
+"""Below this a disk is full: a checkpoint of the journal writes 16 MB and more at once."""
 GRACE_S = 2
 """How long open event streams may hold up a stop."""
 ARCHIVE_FIRST_S, ARCHIVE_EVERY_S = 10.0, 60.0
@@ -68,13 +71,20 @@ class WebPart:
 
 
 def worker_part(
-    stack: ExitStack, world: "World", *, failed: Failed, serve: bool = False, process: str = "worker"
+    stack: ExitStack,
+    world: "World",
+    *,
+    failed: Failed,
+    serve: bool = False,
+    beat: Callable[[], None] = lambda: None,
+    process: str = "worker",
 ) -> WorkerPart:
     """Ways in, journal, judge.
 
     Parameters
     ----------
     serve : answer the web's process over the local socket, and keep the files of closed days
+    beat : called after each turn of the worker
 
     Raises
     ------
@@ -115,6 +125,7 @@ def worker_part(
         listen=world.mqtt,
         broker=world.broker,
         failed=failed,
+        beat=beat,
         process=process,
     )
     if serve:
@@ -266,7 +277,9 @@ def web_part(
             ),
             accounts=accounts,
             quarantine=quarantine,
-            worker=lambda: _able_to_warn(status(), world.kind, heart(), process),
+            worker=lambda: _able_to_warn(
+                status(), world.kind, heart(), process, room_bytes=shutil.disk_usage(world.state).free
+            ),
             kind=world.kind,
             speed=world.clock.speed,
             now_us=world.clock.now_us,
@@ -331,12 +344,16 @@ def heart_file(state: Path, kind: Kind) -> Path:
     return state / f"dispatch.{kind}.beat"
 
 
-def _able_to_warn(status: WorkerStatus, kind: Kind, beat: heartbeat.Beat, process: str) -> WorkerStatus:
+def _able_to_warn(
+    status: WorkerStatus, kind: Kind, beat: heartbeat.Beat, process: str, *, room_bytes: int
+) -> WorkerStatus:
     """What the worker says, and whether anybody could be told; with the processor time of all processes."""
     cpu_s = dict(status.cpu_s)
     if process not in cpu_s:  # else all are one
         cpu_s |= {process: time.process_time(), "dispatch": beat.cpu_s}
     status = replace(status, cpu_s=cpu_s)
+    if not status.ready and room_bytes < ROOM_BYTES_MIN:  # a worker that cannot begin has nobody else to say it
+        return replace(status, reason=f"{status.reason}; the state folder's disk is full: {room_bytes >> 20} MB left")
     if not status.ready:
         return status
     if kind is Kind.ACTUAL:

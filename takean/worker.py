@@ -66,7 +66,8 @@ class Worker:
     clock : of judgement
     listen : address for devices, port 0 for any; None for no endpoint
     broker : another way in; None for none
-    failed : called when the worker dies of an error
+    failed : called when the worker dies of an error: whoever holds it ends it, for nothing is taken in any more
+    beat : called after every turn
     process : name of the process, for /metrics
     """
 
@@ -81,6 +82,7 @@ class Worker:
         listen: tuple[str, int] | None,
         broker: BrokerOptions | None = None,
         failed: Callable[[BaseException], None],
+        beat: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
         process: str = "worker",
     ) -> None:
@@ -88,6 +90,7 @@ class Worker:
         self._quarantine = quarantine
         self._clock = clock
         self._failed = failed
+        self._beat = beat
         self._process_name = process
         self._judging = threading.Lock()
         self._latencies = _Latencies()
@@ -97,12 +100,19 @@ class Worker:
         self._unrecorded = 0
         self._forgotten = quarantine.dropped
         self._beat_s = time.monotonic()
+        self._defects: list[BaseException] = []
         self._listening = threading.Event()
         self._stop: Callable[[], object] = lambda: None
         self._pipeline = Pipeline(
             topics=topics, index=judge.cells.registry.index, take=judge.take, refuse=self._refuse_all
         )
-        self._pump = Pump(process=self._process, refuse=self._refuse, on_status=self._on_status, limits=limits)
+        self._pump = Pump(
+            process=self._process,
+            refuse=self._refuse,
+            on_status=self._on_status,
+            limits=limits,
+            failed=self._defects.append,
+        )
         self._endpoint: Endpoint | None = None
         if listen is not None:
             self._endpoint = Endpoint(
@@ -139,7 +149,10 @@ class Worker:
             self._stop()
         self._thread.join(timeout=15)
         with self._judging:
-            self._judge.stop()
+            try:
+                self._judge.stop()
+            except OSError:
+                log.exception("the last snapshot could not be written; the next start judges from an older one")
 
     def status(self) -> WorkerStatus:
         """What it says of itself; callable from any thread."""
@@ -154,7 +167,7 @@ class Worker:
             reason = "readings are stored but not judged: the ledger cannot be written"
         elif not self._pump.healthy:
             reason = "readings cannot be stored: look at the disk"
-        elif self._endpoint is None and self._is_deaf():
+        elif self._is_deaf():
             reason = f"the broker {self._broker_name} is away: no readings come in"
         counters, counts, broker = self._pump.counters, self._judge.counts, self._broker
         return WorkerStatus(
@@ -209,7 +222,8 @@ class Worker:
 
     def _on_status(self, station: str, payload: bytes, received_us: int) -> None:
         del received_us
-        self._devices[station] = "offline" if b'"offline"' in payload else "online"
+        if station in self._judge.cells.registry.stations:  # a broker lets anybody call itself anything
+            self._devices[station] = "offline" if b'"offline"' in payload else "online"
 
     def _run(self) -> None:
         try:
@@ -234,7 +248,11 @@ class Worker:
         try:
             while not done.is_set():
                 await asyncio.to_thread(self._tick)
+                await asyncio.to_thread(self._judge.store.check)
+                if self._defects:
+                    raise self._defects[0]
                 self._beat_s = time.monotonic()
+                self._beat()
                 try:
                     async with asyncio.timeout(TICK_S):
                         await done.wait()
@@ -255,8 +273,8 @@ class Worker:
         self._alarms.append((code, text))
 
     def _is_deaf(self) -> bool:
-        """Whether a way in is down that is not the stations' own: their silence is not their fault."""
-        return self._broker is not None and not self._broker.connected
+        """Whether the only way in is a broker that is away: silence is then not the stations' fault."""
+        return self._endpoint is None and self._broker is not None and not self._broker.connected
 
     def _tick(self) -> None:
         with self._judging:

@@ -20,13 +20,16 @@ DAYS_KEPT = 400
 """A clock gone astray stamps readings with any year: days older than this stay in the journal only."""
 ROWS_AT_ONCE = 50_000
 THROUGH = b"takean.through_seq"
+MARK = b"takean.mark"
+"""What its journal says of that row: a journal that says otherwise has another past."""
 
 
 class Archive:
     """Keeps the files true to the journal. `write_due` is for one background thread, `sealed` for any.
 
     A file says up to which arrival number it holds its day: what comes later unseals the day until it is written again.
-    So nothing has to be remembered between two starts, and a lost or damaged file is made again.
+    So nothing has to be remembered between two starts, and a lost or damaged file is made again, or one of another
+    journal: of one that was lost, or of the time after the backup that was brought back.
     """
 
     def __init__(self, store: DuckStore, folder: Path, *, now_us: Callable[[], int]) -> None:
@@ -58,6 +61,7 @@ class Archive:
         """
         with self._lock:
             self._look()
+            self._written = {day: seq for day, seq in self._written.items() if file_of(self._folder, day).exists()}
             last = (self._now_us() - CLOSE_AFTER_US) // DAY_US - 1
             due = [
                 (day, seq)
@@ -70,10 +74,11 @@ class Archive:
                 break
             through = self._store.last_seq()
             path = file_of(self._folder, day)
-            if _through_of(path) < self._newest[day]:
+            there = self._through_of(path)
+            if there < self._newest[day]:
                 self._write(path, day, through)
             else:
-                through = _through_of(path)
+                through = there
             with self._lock:
                 self._written[day] = through
             done += 1
@@ -95,7 +100,8 @@ class Archive:
             writer: parquet.ParquetWriter | None = None
             for batch in self._store.day(day, through_seq=through, rows=ROWS_AT_ONCE):
                 if writer is None:
-                    schema = batch.schema.with_metadata({THROUGH: str(through).encode()})
+                    told = {THROUGH: str(through).encode(), MARK: self._store.mark(through).encode()}
+                    schema = batch.schema.with_metadata(told)
                     writer = parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=["series"])
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                 rows += len(batch)
@@ -111,12 +117,13 @@ class Archive:
             os.close(folder)
         log.info("closed day %s written, %d rows", path.stem, rows)
 
+    def _through_of(self, path: Path) -> int:
+        """Up to which number a file holds its day; 0 where there is none, an unreadable one or another journal's."""
+        from pyarrow import parquet  # noqa: PLC0415
 
-def _through_of(path: Path) -> int:
-    """Up to which number a file holds its day; 0 where there is none, or none that can be read."""
-    from pyarrow import parquet  # noqa: PLC0415
-
-    try:
-        return int((parquet.read_metadata(path).metadata or {}).get(THROUGH, b"0"))
-    except (OSError, ValueError, pa.ArrowException):
-        return 0
+        try:
+            told = parquet.read_metadata(path).metadata or {}
+            through = int(told.get(THROUGH, b"0"))
+        except (OSError, ValueError, pa.ArrowException):
+            return 0
+        return through if told.get(MARK) == self._store.mark(through).encode() else 0

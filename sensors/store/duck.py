@@ -23,6 +23,8 @@ create table if not exists reading (
     seq bigint not null, series integer not null, time_us bigint not null, value double,
     received_us bigint not null, flag utinyint not null, checks uinteger not null, revision boolean not null
 );
+create table if not exists journal (id varchar not null);
+insert into journal select uuid()::varchar where not exists (from journal);
 """
 MEMORY_LIMIT = "512MB"
 THREADS = 1
@@ -47,11 +49,11 @@ class DuckStore:
     def __init__(self, path: Path | str, keys: Sequence[str]) -> None:
         try:
             self._db = duckdb.connect(str(path), config={"threads": THREADS, "memory_limit": MEMORY_LIMIT})
-        except duckdb.IOException as error:
+            self._db.execute(SCHEMA)
+        except duckdb.Error as error:  # a full disk is of several kinds: opening writes down what the last run left
             raise OSError(
-                f"{path}: the journal cannot be opened; one process may have it at a time. {error}"
+                f"{path}: the journal cannot be opened; it needs room, and one process may have it at a time. {error}"
             ) from error
-        self._db.execute(SCHEMA)
         self._keys = list(keys)
         self._id_of = self._register(keys)
         self._ids = np.array([self._id_of[k] for k in keys], dtype=np.int32)
@@ -178,6 +180,12 @@ class DuckStore:
     def last_seq(self) -> int:
         return self._last_seq
 
+    def check(self) -> None:
+        """See the contract: a checkpoint that finds the disk full ends the database for this process, although every
+        row is safe.
+        """
+        self._read("select 1 as one", {})
+
     def history(self, key: str, *, from_us: int, to_us: int, limit: int, without: Collection[int] = ()) -> History:
         """See the contract; `without` are days (`DAY_US`) whose rows are left out."""
         series, days = self._id_of.get(key, -1), list(without)
@@ -206,6 +214,17 @@ class DuckStore:
             {"seq": seq},
         )
         return dict(zip(found["day"].tolist(), found["seq"].tolist(), strict=True))
+
+    def mark(self, seq: int) -> str:
+        """What no other journal says of its row number `seq`, nor this one after an older copy of it was brought back
+        and went on; empty where there is no such row.
+        """
+        found = self._read(
+            "select concat_ws(' ', id, seq, series, time_us, received_us) as mark from journal, reading "
+            "where seq = $seq",
+            {"seq": seq},
+        )
+        return str(found["mark"][0]) if len(found["mark"]) else ""
 
     def day(self, day: int, *, through_seq: int, rows: int) -> Iterator[pa.RecordBatch]:
         """Every row of one day up to number `through_seq`, revisions too, sorted by key, time and number, in batches

@@ -73,6 +73,9 @@ class MemoryStore:
             flag=np.array([r[2] for r in rows], dtype=np.uint8),
         )
 
+    def check(self) -> None:
+        """Nothing of it can break."""
+
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
         time, value = np.zeros(len(keys), dtype=np.int64), np.full(len(keys), np.nan)
         flag = np.full(len(keys), Flag.MISSING, dtype=np.uint8)

@@ -1,8 +1,11 @@
 """Ladders: when a level is entered, kept and left; the same however the stream is cut."""
 
 from collections.abc import Sequence
+from dataclasses import fields
+from itertools import accumulate
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,14 +189,17 @@ def test_levels_do_not_depend_on_how_the_stream_is_cut(
 RISING = compile_rules([rise_rule(1, 0.6, up_for_s=120.0), rise_rule(2, 3.0), level_rule(1, 9.0)], REG).ladders
 
 
-def by_rise(rise_per_h: Sequence[float]) -> list[tuple[int, int, int]]:
-    """(minute, from, to) of each change of the ladder that listens to the slope."""
-    readings = batch([1.0] * len(rise_per_h))
+def by_rise(
+    rise_per_h: Sequence[float], values: Sequence[float] | None = None, minutes: Sequence[int] | None = None
+) -> list[tuple[int, int, int]]:
+    """(minute, from, to) of each change of the ladder that listens to the slope; of a river that stands still."""
+    at = minutes if minutes is not None else range(len(rise_per_h))
+    readings = batch(values or [1.0] * len(rise_per_h), times_us=[T0_US + minute * MINUTE_US for minute in at])
     all_rows = np.ones(len(readings), dtype=bool)
     _, changes = evidence.weigh(readings, all_rows, np.array(rise_per_h), LadderState.empty(len(RISING)), RISING)
     assert RISING.rise[changes.ladder].all()
-    minutes = (readings.time_us[changes.row] - T0_US) // MINUTE_US
-    return list(zip(minutes.tolist(), changes.from_level.tolist(), changes.to_level.tolist(), strict=True))
+    changed = (readings.time_us[changes.row] - T0_US) // MINUTE_US
+    return list(zip(changed.tolist(), changes.from_level.tolist(), changes.to_level.tolist(), strict=True))
 
 
 def test_a_rise_has_its_own_threshold_and_dwell_in_each_direction() -> None:
@@ -209,8 +215,54 @@ def test_a_rise_may_skip_levels_up_and_comes_down_one_at_a_time() -> None:
 def test_where_no_slope_is_known_a_rise_is_neither_raised_nor_left() -> None:
     nan = float("nan")
     assert by_rise([nan] * 5) == []
-    assert by_rise([0.6, 0.6, 0.6, *[nan] * 20]) == [(2, 0, 1)]
+    climbing = [1.0 + 0.01 * minute for minute in range(23)]  # 0.6 m/h
+    assert by_rise([0.6, 0.6, 0.6, *[nan] * 20], climbing) == [(2, 0, 1)]
     assert by_rise([0.6, nan, 0.6, nan, nan, nan, nan, 0.6, 0.6, 0.6, 0.6]) == [(2, 0, 1)]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_where_no_slope_is_known_and_the_series_hardly_moves_a_rise_is_left_after_its_dwell(every: int) -> None:
+    """Also where every step is a gap: a reading then vouches for the three cadences that it covers."""
+    nan, times = float("nan"), [0, 1, 2, *(2 + every * k for k in range(1, 11))]
+    ends = {1: (8, 1, 0), 4: (14, 1, 0)}[every]
+    assert by_rise([0.6, 0.6, 0.6, *[nan] * 10], minutes=times) == [(2, 0, 1), ends]
+    steep = [1.0 + 0.006 * minute for minute in times]  # 0.36 m/h: leave is 0.3
+    assert by_rise([0.6, 0.6, 0.6, *[nan] * 10], steep, minutes=times) == [(2, 0, 1)]
+
+
+def test_a_silence_alone_leaves_no_rise() -> None:
+    nan = float("nan")
+    assert by_rise([0.6, 0.6, 0.6, nan], minutes=[0, 1, 2, 10_000]) == [(2, 0, 1)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.2, 0.6, 3.5, float("nan"), float("nan")]),
+            st.sampled_from([0.0, 0.004, 0.01]),
+            st.integers(1, 4),
+        ),
+        max_size=60,
+    ),
+    st.lists(st.integers(0, 60), max_size=6),
+)
+@thorough(100)
+def test_rises_do_not_depend_on_how_the_stream_is_cut(pieces: list[tuple[float, float, int]], at: list[int]) -> None:
+    rise = np.array([slope for slope, _, _ in pieces])
+    minutes = list(accumulate(step for _, _, step in pieces))
+    heights = [1.0 + risen for risen in accumulate(move for _, move, _ in pieces)]
+    readings = batch(heights, times_us=[T0_US + minute * MINUTE_US for minute in minutes])
+    mask = np.ones(len(readings), dtype=bool)
+    whole, changes = evidence.weigh(readings, mask, rise, LadderState.empty(len(RISING)), RISING)
+    state, found, start = LadderState.empty(len(RISING)), [], 0
+    for piece in cut(readings, at):
+        end = start + len(piece)
+        state, part = evidence.weigh(piece, mask[start:end], rise[start:end], state, RISING)
+        found += list(zip((part.row + start).tolist(), part.ladder.tolist(), part.to_level.tolist(), strict=True))
+        start = end
+    assert found == list(zip(changes.row.tolist(), changes.ladder.tolist(), changes.to_level.tolist(), strict=True))
+    for one in fields(LadderState):
+        np.testing.assert_array_equal(getattr(state, one.name), getattr(whole, one.name))
 
 
 def test_a_ladder_by_level_does_not_hear_the_slope_nor_the_other_way_round() -> None:

@@ -16,7 +16,7 @@ from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
 from alerts.lifecycle import Refusal
 from alerts.people import Actor, Role
-from alerts.rules import Ladders
+from alerts.rules import Ladders, Rule
 from sensors.batch import Bool, Float64, ReadingBatch
 from sensors.checks import Flagged
 from sensors.checks import flag as flag_batch
@@ -25,7 +25,8 @@ from sensors.stations import Limits, Sensor
 from sensors.store.duck import DuckStore
 from sensors.window import Window
 from tests.alerts.judge_world import MANUAL, ONE, REG, TWO, World, drained
-from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station, thorough
+from tests.alerts.rises import rise_rule
+from tests.builders import MINUTE_US, T0_US, absence_rule, batch, cut, level_rule, registry, station, thorough
 
 FLOOD = [1.0, 2.5, 2.5, 3.5, 3.5, 4.5, 4.5] + [0.5] * 20
 
@@ -267,6 +268,65 @@ def test_a_flood_judged_late_is_released_once_fresh_readings_confirm_it() -> Non
     assert world.story().public_level == 3
 
 
+SPIKY = registry(station("A", Sensor(quantity="stage_m")))
+AT_ONCE: tuple[Rule, ...] = (level_rule(1, 2.0), level_rule(2, 3.0), level_rule(3, 4.0, up_for_s=0.0), absence_rule())
+
+
+def released(world: World) -> list[int]:
+    return [e.to_level for e in world.events() if e.type is EventType.RELEASED]
+
+
+@pytest.mark.parametrize("next_", [1.0, 3.9, 4.5])
+def test_a_spike_is_released_by_a_reading_that_stands_there_itself_and_by_no_other(next_: float) -> None:
+    world = World(registry=SPIKY, own_rules=AT_ONCE, routes=MANUAL.automatic())
+    for minute, value in enumerate([*[1.0] * 6, 4.5, next_, next_, next_]):
+        world.take(batch([value], start_us=T0_US + minute * MINUTE_US))
+        world.tick()
+    assert world.events()[0].to_level == 3
+    assert released(world) == ([3] if next_ == 4.5 else [])
+
+
+def test_a_level_on_its_way_down_is_not_released() -> None:
+    world = World(registry=SPIKY, own_rules=AT_ONCE, routes=MANUAL.automatic())
+    for minute, value in enumerate([*[1.0] * 6, 4.5, *[1.0] * 30]):
+        world.take(batch([value], start_us=T0_US + minute * MINUTE_US))
+        world.tick()
+    assert [e.to_level for e in world.events() if e.type is EventType.JUDGED] == [3, 2, 1, 0]
+    assert released(world) == []
+    assert world.story().closed_us is not None
+
+
+def test_one_extreme_that_came_late_between_two_calm_readings_is_not_released() -> None:
+    world = World(own_rules=AT_ONCE, routes=MANUAL.automatic())
+    world.take(batch([1.0] * 6))
+    world.take(batch([1.0], start_us=T0_US + 7 * MINUTE_US))
+    world.take(batch([4.5], start_us=T0_US + 6 * MINUTE_US, delay_us=90_000_000))
+    world.tick(0.02)
+    assert world.floods() == {"village": 3}
+    assert released(world) == []
+
+
+def test_a_level_held_by_a_rise_alone_does_not_outlive_a_river_that_stands_still() -> None:
+    """Although its readings come too rarely for a slope."""
+    world = World(own_rules=(rise_rule(1, 1.5), absence_rule()), routes=MANUAL.automatic())
+    world.take(batch([1 + 0.05 * minute for minute in range(12)]))
+    assert (world.story().judged_level, world.story().public_level) == (1, 1)
+    for k in range(6):
+        world.take(batch([1.55], start_us=T0_US + (12 + 4 * k) * MINUTE_US))
+        world.tick()
+    assert world.story().closed_us is not None
+
+
+def test_a_story_that_looking_again_took_back_ends_although_its_station_died() -> None:
+    world = World()
+    world.take(batch([2.5, 2.5], times_us=[T0_US, T0_US + 2 * MINUTE_US]))
+    world.take(batch([1.0], start_us=T0_US + MINUTE_US, delay_us=90_000_000))
+    world.tick(10)
+    assert (world.story().judged_level, world.story().closed_us) == (0, None)
+    world.tick(10)
+    assert world.story().closed_us is not None
+
+
 def test_old_readings_clear_nothing_that_people_were_told() -> None:
     world = World(routes=MANUAL.automatic())
     for reading in cut(batch([4.5, 4.5, 4.5]), [1, 2]):
@@ -385,7 +445,7 @@ def test_an_extreme_under_doubt_or_too_late_is_shown_and_raises_nothing() -> Non
     world.take(batch([3.9], start_us=T0_US - 30 * MINUTE_US, delay_us=32 * MINUTE_US))
     found = {(n.code, n.subject) for n in world.ledger.notices(Kind.EXERCISE)}
     assert found == {("suspect_extreme", "A/stage_m"), ("late_extreme", "A/stage_m")}
-    assert world.ledger.episodes(Kind.EXERCISE) == []
+    assert world.ledger.episodes(Kind.EXERCISE, open_only=True) == []
 
 
 POISON = 1.2345

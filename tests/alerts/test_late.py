@@ -99,6 +99,7 @@ def test_the_past_is_a_story_that_is_over_and_pages_nobody() -> None:
         (2, 0, 0),
         (3, 0, 0),
     ]
+    assert {e.id for e in past} == {f"exercise.flood.village.20261122T000000Z-past-{level}" for level in (2, 3)}
     assert all(e.closed_us is not None and not e.unacknowledged for e in past if e.hazard == "flood")
     assert {e.type for e in world.events()} == {EventType.RETROSPECTIVE}
     assert world.floods() == {}
@@ -135,7 +136,36 @@ def test_a_backfill_of_a_month_of_floods_pages_nobody(in_order: bool) -> None:
     assert not [e for e in world.events() if e.type in (EventType.RELEASED, EventType.LOWERED)]
     assert world.floods() == {}
     if not in_order:
-        assert len([e for e in world.events() if e.type is EventType.RETROSPECTIVE]) >= 30
+        past = [e for e in world.events() if e.type is EventType.RETROSPECTIVE]
+        assert len(past) == len(
+            {(e.area, (e.event_us - at(0) + MINUTE_US) // (DAY * MINUTE_US), e.to_level) for e in past}
+        )
+        assert 30 * 2 <= len(past) <= 31 * 3
+
+
+@pytest.mark.parametrize("ahead_minutes", [7 * 60, 543 * 365 * DAY], ids=["a zone", "a Buddhist year"])
+def test_a_box_clock_that_ran_ahead_and_is_put_right_silences_nobody(tmp_path: Path, ahead_minutes: int) -> None:
+    world = World(registry=THREE, own_rules=RULES, routes=MANUAL.automatic(), snapshot_path=tmp_path / "judge.npz")
+    for minute in range(30):
+        for series in range(3):
+            world.take(batch([1.0], series=series, start_us=at(minute), delay_us=ahead_minutes * MINUTE_US))
+        world.tick()
+    for minute in range(30, 60):
+        world.now_us = at(minute)
+        for series in range(3):
+            world.judge.take(batch([1.0 if minute < 50 else 4.5], series=series, start_us=at(minute)))
+        world.judge.tick()
+        if minute in (40, 52):
+            world.judge.stop()
+            world.restart()
+            world.now_us = at(minute)
+        if minute == 45:
+            (tmp_path / "judge.npz").unlink()
+            world.restart()  # all of it from the journal
+            world.now_us = at(minute)
+    assert world.floods() == {"village": 3, "other": 3}
+    standing = {s.area: (s.level, s.known) for s in world.ledger.statuses(Kind.EXERCISE) if s.hazard == "flood"}
+    assert standing == {"village": (3, True), "other": (3, True)}
 
 
 def test_readings_ahead_of_our_clock_say_how_far() -> None:

@@ -1,15 +1,31 @@
 """Lost while rising: the one thing that silence may raise, once, as a proposal."""
 
+import socket
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from alerts import loss
 from alerts.episode import EventType, Kind
-from alerts.lifecycle import LOST
+from alerts.judge import Judge
+from alerts.lifecycle import LOST, UNHEARD
 from alerts.rules import Rule
-from tests.alerts.judge_world import MANUAL, World
+from ingest import credentials
+from ingest.broker_options import BrokerOptions
+from ingest.quarantine import Quarantine
+from ingest.topics import Topics
+from sensors.batch import Int64
+from sensors.trend import Slopes, Trend, slopes
+from takean.clock import REAL
+from takean.worker import Worker
+from tests.alerts.judge_world import MANUAL, World, drained
 from tests.builders import MINUTE_US, T0_US, absence_rule, batch, level_rule, registry, station, thorough
 
 RULES: tuple[Rule, ...] = (level_rule(1, 2.0), level_rule(2, 3.0), level_rule(3, 4.0), absence_rule())
@@ -133,15 +149,150 @@ def test_it_holds_whether_or_not_other_ladders_of_the_area_stand_there() -> None
 
 def test_while_nothing_can_be_heard_the_clock_of_absence_stands_still() -> None:
     one = world()
-    one.take(batch(rising(2.4, 0.05)))
-    one.tick()
+    one.take(batch([1.0, 1.0]))
     for _ in range(60):
         one.tick(1, deaf=True)
     one.tick(2.9)
     assert "A" not in {e.area for e in one.ledger.episodes(Kind.EXERCISE)}
-    assert losses(one) == []
     one.tick(0.2)
+    assert "A" in {e.area for e in one.ledger.episodes(Kind.EXERCISE)}
+
+
+def test_a_loss_while_nothing_can_be_heard_is_proposed_with_its_cause() -> None:
+    one = world()
+    one.take(batch(rising(2.4, 0.05)))
+    for _ in range(60):
+        one.tick(1, deaf=True)
+    assert [(e.from_level, e.to_level) for e in one.events() if e.note == UNHEARD] == [(1, 2)]
+    assert losses(one) == []
+    one.restart()
+    one.tick(5)
+    assert one.floods() == {"village": 2}
+    assert losses(one) == []
+
+
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_only_a_box_without_another_way_in_is_deaf_when_its_broker_is_away(tmp_path: Path, endpoint: bool) -> None:
+    one, heard = world(), list[bool]()
+
+    class Noting(Judge):
+        def tick(self, *, deaf: bool = False) -> None:
+            heard.append(deaf)
+
+    made = Noting(
+        cells=one.judge.cells,
+        plan=one.judge.plan,
+        store=one.store,
+        ledger=one.ledger,
+        snapshot_path=None,
+        now_us=lambda: one.now_us,
+        real_us=lambda: one.now_us,
+    )
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    worker = Worker(
+        judge=made,
+        topics=Topics("takean/v1"),
+        credentials=credentials.create(),
+        quarantine=Quarantine(tmp_path / "quarantine.sqlite"),
+        clock=REAL,
+        listen=("127.0.0.1", 0) if endpoint else None,
+        broker=BrokerOptions(host="127.0.0.1", port=port),
+        failed=lambda error: pytest.fail(str(error)),
+    )
+    worker.start()
+    heard.clear()
+    deadline_s = time.monotonic() + 10
+    while not heard and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    worker.stop()
+    assert heard[0] is not endpoint
+
+
+@pytest.mark.parametrize("what", ["repeats", "nan"])
+def test_a_sender_without_a_usable_reading_is_lost_and_yet_not_absent(what: str) -> None:
+    one = world()
+    last = batch(rising(2.4, 0.05))
+    one.take(last)
+    for minute in range(12, 16):
+        said = last[-1:] if what == "repeats" else batch([float("nan")], start_us=T0_US + minute * MINUTE_US)
+        one.take(replace(said, received_us=np.array([T0_US + minute * MINUTE_US])))
+        one.tick()
     assert losses(one) == [(1, 2)]
+    assert "A" not in {e.area for e in one.ledger.episodes(Kind.EXERCISE) if e.hazard == "station"}
+    one.restart()
+    one.tick(1)
+    assert losses(one) == [(1, 2)]
+
+
+def test_rows_too_old_to_speak_for_now_neither_end_a_loss_nor_make_another() -> None:
+    one = world()
+    one.take(batch(rising(2.4, 0.05)))
+    one.tick(5)
+    for k in range(6):
+        row = batch([2.4 + 0.05 * (k + 1)], start_us=T0_US + (12 + k) * MINUTE_US)
+        one.take(drained(row, one.now_us + 20 * MINUTE_US))
+        one.tick(5)
+        if k == 3:
+            one.restart()
+        assert one.floods() == {"village": 2}
+    assert losses(one) == [(1, 2)]
+    one.take(batch([2.5], start_us=one.now_us))
+    assert one.floods() == {"village": 1}
+
+
+def test_a_backlog_of_the_past_is_not_lost_now() -> None:
+    one = world()
+    one.take(drained(batch(rising(2.4, 0.05)), T0_US + 30 * 24 * 60 * MINUTE_US))
+    for _ in range(10):
+        one.tick(1)
+    assert losses(one) == []
+    assert one.floods() == {"village": 1}
+
+
+def test_a_series_that_speaks_again_is_remembered_also_where_the_level_stays() -> None:
+    one = world(registry=TWO)
+    one.take(batch([3.5] * 12, series=1))
+    one.take(batch(rising(2.4, 0.05)))
+    one.tick(1)
+    one.take(batch([3.5] * 3, series=1, start_us=T0_US + 12 * MINUTE_US))
+    one.tick(1)
+    assert losses(one) == [(2, 2)]
+    one.take(batch([2.4], start_us=one.now_us))
+    one.restart()
+    one.take(batch([1.0] * 20, series=1, start_us=T0_US + 15 * MINUTE_US))
+    assert one.floods() == {"village": 1}
+
+
+def test_a_box_that_was_off_finds_nobody_lost_before_they_could_speak(tmp_path: Path) -> None:
+    one = world(snapshot_path=tmp_path / "judge.npz")
+    one.take(batch(rising(2.4, 0.05)))
+    one.tick(1)
+    for _ in range(3):
+        one.judge.stop()
+        one.now_us += 60 * MINUTE_US
+        one.restart()
+        one.tick(0.5)
+        assert losses(one) == []
+    one.tick(0.6)
+    assert losses(one) == [(1, 2)]
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_silence_is_looked_at_once_and_all_of_a_tick_together(monkeypatch: pytest.MonkeyPatch, deaf: bool) -> None:
+    many = registry(*[station(f"S{k}") for k in range(40)])
+    one, asked = world(registry=many), list[int]()
+    for minute in range(12):
+        one.take(batch([1.0] * 40, series=list(range(40)), times_us=[T0_US + minute * MINUTE_US] * 40))
+
+    def counted(trend: Trend, series: NDArray[np.integer], now_us: int, *, span_us: Int64) -> Slopes:
+        asked.append(len(series))
+        return slopes(trend, series, now_us, span_us=span_us)
+
+    monkeypatch.setattr(loss, "slopes", counted)
+    for _ in range(10):
+        one.tick(1, deaf=deaf)
+    assert asked == [40]
 
 
 def test_the_box_tells_its_own_alarms_once_the_ledger_takes_them() -> None:

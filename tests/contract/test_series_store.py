@@ -1,11 +1,14 @@
 """The contract of `SeriesStore`, for every implementation."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -63,7 +66,7 @@ class FromAfar:
     def __init__(self, path: Path, *, now_us: int) -> None:
         self._store = DuckStore(path, KEYS)
         self.recognise, self.append = self._store.recognise, self._store.append
-        self.scan, self.last_seq = self._store.scan, self._store.last_seq
+        self.scan, self.last_seq, self.check = self._store.scan, self._store.last_seq, self._store.check
         folder, address = path.parent / "days", path.parent / "worker.socket"
         self.archive = Archive(self._store, folder, now_us=lambda: now_us)
         self._server = LocalServer(address, store=self._store, status=lambda: NOBODY, sealed=self.archive.sealed)
@@ -222,6 +225,31 @@ def test_totals_count_usable_values_once(store: SeriesStore) -> None:
 def test_an_empty_batch_is_fine(store: SeriesStore) -> None:
     assert put(store, batch([])) == ([], [])
     assert store.last_seq() == 0
+
+
+def test_a_sound_store_says_nothing(store: SeriesStore) -> None:
+    put(store, batch([1.0]))
+    store.check()
+
+
+def test_a_journal_that_a_full_disk_broke_says_so_until_it_is_opened_anew(tmp_path: Path) -> None:
+    path = tmp_path / "j.duckdb"
+    broken = DuckStore(path, KEYS)
+    put(broken, batch([1.0] * 10))
+    broken._db.execute("set checkpoint_threshold = '1KB'")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        with pytest.raises(duckdb.FatalException):
+            put(broken, batch([2.0], start_us=T0_US + DAY_US))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(duckdb.FatalException):
+        broken.check()
+    broken.close()
+    with closing(DuckStore(path, KEYS)) as again:
+        again.check()
+        assert again.last_seq() == 11, "what was committed is there"
 
 
 def test_keys_of_another_registry_stay_readable(tmp_path: Path) -> None:

@@ -145,8 +145,9 @@ def test_the_box_runs_as_three_processes_that_load_only_their_own(box: Installat
     log = (box.folder / "log").read_text(encoding="utf-8")
     assert f"pages {box.url}/" in log
     assert f"devices 127.0.0.1:{box.mqtt_port}" in log
-    for name in ("worker.exercise.socket", "dispatch.exercise.beat"):
-        assert stat.S_IMODE((box.state / name).stat().st_mode) == 0o600
+    kept = {path.name: stat.S_IMODE(path.stat().st_mode) for path in box.state.iterdir() if not path.is_dir()}
+    assert {"worker.exercise.socket", "dispatch.exercise.beat", "ledger.sqlite", "quarantine.sqlite"} <= set(kept)
+    assert set(kept.values()) == {0o600}, kept
     text = httpx.get(f"{box.url}/metrics", timeout=10).text
     for name in ("worker", "dispatch", "web"):
         assert f'takean_cpu_seconds_total{{process="{name}"}}' in text
@@ -312,16 +313,43 @@ def test_nobody_is_left_when_the_supervisor_is_killed_and_the_next_start_is_whol
     assert box.metric("takean_stored_seq") == stored
 
 
+def test_a_second_one_on_the_same_state_is_refused_with_a_sentence(box: Installation) -> None:
+    done = run(box)
+    assert done.returncode == 1
+    assert "another Takean runs on this state folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ready(box)["ready"]
+
+
+def test_a_part_that_comes_back_never_serves_another_world_than_the_rest(box: Installation) -> None:
+    file = box.config / "takean.toml"
+    before = file.read_text()
+    file.write_text(before.replace('kind = "exercise"', 'kind = "test"'))
+    dead = {box.kill_part(name) for name in ("worker", "dispatch")}
+    log = box.folder / "log"
+    until(lambda: "world.kind is test now, the platform runs as exercise" in log.read_text(encoding="utf-8"))
+    until(lambda: box.pids().get("dispatch") not in {None, *dead}, 20)
+    assert not ready(box)["ready"]
+    assert not list(box.state.glob("*.test.*"))
+    file.write_text(before)
+    box.wait_until_ready()
+
+
+def test_a_stop_during_the_start_is_quick_and_no_failure(tmp_path: Path) -> None:
+    other = Installation(tmp_path / "other", STATIONS)
+    for part in ("worker", "web"):
+        with (tmp_path / "log").open("wb") as log:
+            words = [sys.executable, "-m", "takean", "run"]
+            other.process = subprocess.Popen(words, env=other.environment(), stdout=log, stderr=log)
+        until(lambda part=part: part in other.pids())  # type: ignore[misc]
+        began_s = time.monotonic()
+        assert other.stop() == 0
+        assert time.monotonic() - began_s < 5
+        assert (tmp_path / "log").read_bytes() == b""
+
+
 def test_a_port_that_is_taken_ends_the_start_with_a_sentence(box: Installation, tmp_path: Path) -> None:
-    other = Installation(tmp_path / "other", STATIONS, mqtt_port=box.mqtt_port)
-    done = subprocess.run(
-        [sys.executable, "-m", "takean", "run"],
-        env=other.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = run(Installation(tmp_path / "other", STATIONS, mqtt_port=box.mqtt_port))
     assert done.returncode == 1
     assert str(box.mqtt_port) in done.stderr
     assert "Traceback" not in done.stderr
@@ -333,6 +361,12 @@ def test_a_stop_is_orderly_and_leaves_a_whole_state(box: Installation) -> None:
     assert not any(_runs(pid) for pid in pids.values())
     assert (box.state / "judge.exercise.npz").exists()
     assert not (box.state / "worker.exercise.socket").exists()
+
+
+def run(box: Installation) -> subprocess.CompletedProcess[str]:
+    """One that is expected to end by itself."""
+    words = [sys.executable, "-m", "takean", "run"]
+    return subprocess.run(words, env=box.environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def _runs(pid: int) -> bool:

@@ -7,7 +7,17 @@ from statistics import median
 
 from sensors.batch import ReadingBatch
 from sensors.checks import GAP_CADENCES
-from sensors.clocks import FUTURE_US, RENEWED_US, SLACK_PER_ELAPSED, SLACK_US, STEADY_US, STEP_US, WATCHED_US
+from sensors.clocks import (
+    ARRIVALS,
+    DRIFT,
+    FUTURE_US,
+    GOES_ON_US,
+    RENEWED_US,
+    SLACK_US,
+    STEADY_US,
+    WATCHED_US,
+    WAY_US,
+)
 from sensors.stations import Limits
 from sensors.trend import GAP_CADENCES as SLOPE_GAP_CADENCES
 from sensors.trend import POINTS, SLOTS
@@ -115,32 +125,64 @@ def plain_flags(batch: ReadingBatch, conflict: list[bool], clock: list[int], lim
 
 @dataclass
 class PlainClock:
-    """One series."""
+    """One series: all of its arrivals, looked at anew for each reading."""
 
-    heard_us: int | None = None
-    lead_us: int = 0
-    reference: tuple[int, int] | None = None
-    steady: bool = False
+    packs: list[tuple[int, list[int]]] = field(default_factory=list)
+    """Arrival, and the times of the readings that came with it."""
+    before: int | None = None
+    """What the arrivals before the newest have shown."""
 
     def judged(self, time_us: int, received_us: int) -> tuple[int, int]:
         """Judged time and flag."""
-        lead_us = time_us - received_us
-        if abs(lead_us) <= WATCHED_US:
-            self.reference, self.steady = None, False
-        elif self.reference is None or abs(lead_us - self.lead_us) > STEP_US:
-            self.reference, self.steady = (received_us, lead_us), False
-        else:
-            assert self.heard_us is not None
-            if received_us // RENEWED_US != self.heard_us // RENEWED_US:
-                self.reference = (received_us, lead_us)
-            since_us, since_lead_us = self.reference
-            elapsed_us = received_us - since_us
-            if elapsed_us >= STEADY_US:
-                self.steady = abs(lead_us - since_lead_us) <= SLACK_US + SLACK_PER_ELAPSED * elapsed_us
-        self.heard_us, self.lead_us = received_us, lead_us
-        if abs(lead_us) > FUTURE_US and self.steady:
-            return received_us, 2
+        if not self.packs or self.packs[-1][0] != received_us:
+            self.before = self._found()
+            self.packs.append((received_us, []))
+        self.packs[-1][1].append(time_us)
+        now, lead_us = self._found(), time_us - received_us
+        reference = now if now is not None else self.before
+        if reference is not None:
+            older = self._goes_on(len(self.packs) - 1) and lead_us < reference - WAY_US
+            if older or (now is not None and abs(lead_us) > FUTURE_US):
+                return time_us - reference, 2
         return time_us, 3 if lead_us > FUTURE_US else 1
+
+    def _goes_on(self, k: int) -> bool:
+        if k == 0:
+            return False
+        (heard_us, before), (received_us, times) = self.packs[k - 1 : k + 1]
+        went_us = times[0] - max(before)
+        return went_us >= -WAY_US and (went_us <= GOES_ON_US or went_us >= received_us - heard_us)
+
+    def _found(self) -> int | None:
+        """The lead that all arrivals have shown to be the clock's."""
+        start: tuple[int, int] | None = None
+        leads: list[int] = []
+        steady, arrivals = False, 0
+        for k, (received_us, times) in enumerate(self.packs):
+            lead_us = max(times) - received_us
+            if abs(lead_us) <= WATCHED_US:
+                start, steady = None, False
+                continue
+            if start is None:
+                if not (self._goes_on(k) and lead_us < -WAY_US - SLACK_US):
+                    start, leads, steady = (received_us, lead_us), [lead_us], False
+                    arrivals = 1
+                continue
+            elapsed_us = received_us - start[0]
+            drift_us = min(elapsed_us, RENEWED_US) // DRIFT
+            higher_us = lead_us - start[1]
+            if higher_us < -WAY_US - drift_us and self._goes_on(k):
+                continue
+            if higher_us < -WAY_US - drift_us or higher_us > SLACK_US + drift_us:
+                start, leads, steady, arrivals = (received_us, lead_us), [lead_us], False, 1
+                continue
+            leads.append(lead_us)
+            arrivals += 1
+            if elapsed_us >= STEADY_US and arrivals >= ARRIVALS and higher_us >= -SLACK_US - drift_us:
+                steady = True
+            if received_us // RENEWED_US != start[0] // RENEWED_US:
+                start, leads = (received_us, max(leads)), [lead_us]
+        return start[1] if steady and start is not None else None
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Clocks: what is steadily wrong is corrected, what is merely late is not, and no cutting changes either."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors.batch import ReadingBatch
-from sensors.clocks import FUTURE_US, RENEWED_US, ClockState, box_is_wrong, place
+from sensors.clocks import FUTURE_US, RENEWED_US, SLACK_US, WATCHED_US, ClockState, box_is_wrong, place
 from sensors.flags import Flag
 from sensors.window import NEVER
 from tests.builders import MINUTE_US, T0_US, cut, thorough
@@ -27,6 +27,34 @@ def arriving(
     received = start_us + every_us * np.arange(len(lead))
     return ReadingBatch.of(
         series=np.zeros(len(lead)), time_us=received + lead, value=np.ones(len(lead)), received_us=received
+    )
+
+
+def after(readings: ReadingBatch, cadence_us: int) -> int:
+    """When the next reading would arrive."""
+    return int(readings.received_us[-1]) + cadence_us
+
+
+def drained(n: int, *, every_us: int, cadence_us: int = MINUTE_US, start_us: int = T0_US) -> ReadingBatch:
+    """So many readings measured from a time on, that arrive one by one after the last."""
+    return ReadingBatch.of(
+        series=np.zeros(n),
+        time_us=start_us + cadence_us * np.arange(n),
+        value=np.ones(n),
+        received_us=start_us + cadence_us * n + every_us * np.arange(n),
+    )
+
+
+def packed(packs: int, *, cadence_us: int, many: int, skew_us: int, newest_first: bool = False) -> ReadingBatch:
+    """Several readings an uplink."""
+    time_us = T0_US + cadence_us * np.arange(packs * many).reshape(packs, many)
+    received_us = np.repeat(time_us[:, -1], many)
+    times = time_us[:, ::-1] if newest_first else time_us
+    return ReadingBatch.of(
+        series=np.zeros(packs * many),
+        time_us=times.ravel() + skew_us,
+        value=np.ones(packs * many),
+        received_us=received_us,
     )
 
 
@@ -75,13 +103,133 @@ def test_a_backlog_of_a_day_in_one_burst_is_never_steady() -> None:
 
 
 @pytest.mark.parametrize("every_us", [1_000_000, 30_000_000, 45_000_000, 119_000_000])
-def test_a_backlog_drained_at_another_rate_than_it_was_measured_is_never_steady(every_us: int) -> None:
+def test_a_first_backlog_drained_at_another_rate_than_it_was_measured_is_never_steady(every_us: int) -> None:
     """A reading of each minute of a day, one a second, one in half a minute, and one in two minutes."""
-    n = 1440
-    time_us = T0_US + MINUTE_US * np.arange(n)
-    received_us = T0_US + MINUTE_US * n + every_us * np.arange(n)
-    late = ReadingBatch.of(series=np.zeros(n), time_us=time_us, value=np.ones(n), received_us=received_us)
-    assert flags(late) == [Flag.GOOD] * n
+    assert flags(drained(1440, every_us=every_us)) == [Flag.GOOD] * 1440
+
+
+CADENCES_US = [MINUTE_US, 5 * MINUTE_US, 15 * MINUTE_US]
+
+
+@pytest.mark.parametrize("cadence_us", CADENCES_US)
+@pytest.mark.parametrize("rate", [0.02, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0, 1.01, 1.05, 1.1, 1.25, 1.5, 2.0])
+@pytest.mark.parametrize("lead_us", [0, 7 * HOUR_US, -7 * HOUR_US])
+def test_a_queue_behind_a_known_clock_is_never_now_however_fast_it_drains(
+    lead_us: int, rate: float, cadence_us: int
+) -> None:
+    """Six hours heard, a day silent, then one queued reading an uplink: one a cadence at rate 1."""
+    heard = arriving(lead_us, n=6 * HOUR_US // cadence_us, every_us=cadence_us)
+    lost = 24 * HOUR_US // cadence_us
+    late = drained(lost, cadence_us=cadence_us, every_us=round(cadence_us * rate), start_us=after(heard, cadence_us))
+    state = place(heard, ClockState.empty(1)).state
+    placed = place(replace(late, time_us=late.time_us + lead_us), state)
+    lag_us = late.received_us - late.time_us
+    # What is stamped as of now cannot be told from a clock that was set right; what is doubted moves nothing.
+    told_apart = (lag_us > FUTURE_US) & (np.abs(lag_us - lead_us) > FUTURE_US) & (placed.flag != Flag.SUSPECT)
+    assert (placed.judged_us[told_apart] == late.time_us[told_apart]).all()
+
+
+def test_a_queue_of_six_hours_that_keeps_its_length_is_late_and_not_skewed() -> None:
+    heard = arriving(0, n=240)
+    silent_us = 6 * HOUR_US
+    queue = arriving(-silent_us, n=600, start_us=after(heard, MINUTE_US) + silent_us)
+    placed = place(queue, place(heard, ClockState.empty(1)).state)
+    assert (placed.flag == Flag.GOOD).all()
+    assert (placed.judged_us == queue.time_us).all()
+
+
+@pytest.mark.parametrize("lost_every", [2, 3, 5])
+def test_a_queue_that_grows_by_one_at_each_lost_uplink_is_never_a_skew(lost_every: int) -> None:
+    """The head of the queue goes again until it is acknowledged; hours later no uplink is lost any more."""
+    heard = arriving(0, n=60)
+    uplinks = after(heard, MINUTE_US) + MINUTE_US * np.arange(900)
+    kept = uplinks[(np.arange(900) % lost_every != 0) | (np.arange(900) > 600)]
+    queue = ReadingBatch.of(
+        series=np.zeros(len(kept)),
+        time_us=after(heard, MINUTE_US) + MINUTE_US * np.arange(len(kept)),
+        value=np.ones(len(kept)),
+        received_us=kept,
+    )
+    placed = place(queue, place(heard, ClockState.empty(1)).state)
+    assert (placed.judged_us - queue.time_us <= WATCHED_US + SLACK_US).all()
+    assert (queue.received_us - queue.time_us)[-1] > HOUR_US
+
+
+def test_a_clock_that_falls_back_in_device_time_is_skewed_and_not_late() -> None:
+    assert flags(arriving([0] * 60 + [-7 * HOUR_US] * 30)) == [1] * 70 + [2] * 20
+
+
+def test_a_clock_that_comes_back_wrong_after_a_long_silence_is_skewed_and_not_late() -> None:
+    """Silent for ten hours, then seven behind: three hours of device time went by, no queue goes on so."""
+    heard = arriving(0, n=60)
+    wrong = arriving(-7 * HOUR_US, n=30, start_us=after(heard, MINUTE_US) + 10 * HOUR_US)
+    placed = place(wrong, place(heard, ClockState.empty(1)).state)
+    assert placed.flag.tolist() == [1] * 10 + [2] * 20
+
+
+@pytest.mark.parametrize("cadence_us", CADENCES_US)
+def test_fewer_than_five_arrivals_are_never_steady(cadence_us: int) -> None:
+    found = flags(arriving(7 * HOUR_US, n=30, every_us=cadence_us))
+    doubted = max(4, 10 * MINUTE_US // cadence_us)
+    assert found == [3] * doubted + [2] * (30 - doubted)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("skew_us", [7 * HOUR_US, -7 * HOUR_US])
+@pytest.mark.parametrize(("cadence_us", "many"), [(5 * MINUTE_US, 3), (2 * MINUTE_US, 3), (15 * MINUTE_US, 4)])
+def test_a_skewed_device_that_packs_its_readings_is_corrected_and_they_keep_their_distances(
+    cadence_us: int, many: int, skew_us: int, newest_first: bool
+) -> None:
+    readings = packed(30, cadence_us=cadence_us, many=many, skew_us=skew_us, newest_first=newest_first)
+    placed = place(readings, ClockState.empty(1))
+    known = slice(many * max(4, -(-10 * MINUTE_US // (cadence_us * many))) + many, None)
+    assert (placed.flag[known] == Flag.UNKNOWN).all()
+    assert (placed.judged_us[known] == readings.time_us[known] - skew_us).all()
+
+
+def test_a_good_clock_that_packs_its_readings_is_left_alone() -> None:
+    readings = packed(30, cadence_us=15 * MINUTE_US, many=8, skew_us=0)
+    placed = place(readings, ClockState.empty(1))
+    assert (placed.flag == Flag.GOOD).all()
+    assert (placed.judged_us == readings.time_us).all()
+
+
+def test_a_backlog_of_a_clock_known_to_be_ahead_is_old_also_where_its_stamps_say_now() -> None:
+    """Seven hours ahead, a day of readings in one pack: those of seven hours ago are stamped as of this minute."""
+    heard = arriving(7 * HOUR_US, n=60)
+    at_us = after(heard, MINUTE_US) + 24 * HOUR_US
+    time_us = after(heard, MINUTE_US) + 7 * HOUR_US + MINUTE_US * np.arange(1440)
+    pack = ReadingBatch.of(
+        series=np.zeros(1440), time_us=time_us, value=np.ones(1440), received_us=np.full(1440, at_us)
+    )
+    placed = place(pack, place(heard, ClockState.empty(1)).state)
+    assert (placed.judged_us == time_us - 7 * HOUR_US).all()
+    assert (placed.flag == Flag.UNKNOWN).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("skew_us", [7 * HOUR_US, -7 * HOUR_US])
+def test_three_minutes_of_jitter_on_the_way_delay_the_correction_and_do_not_prevent_it(skew_us: int, seed: int) -> None:
+    way_us = np.random.default_rng(seed).integers(0, 3 * MINUTE_US, 1500)
+    received_us = np.maximum.accumulate(T0_US + MINUTE_US * np.arange(1500) + way_us)
+    readings = ReadingBatch.of(
+        series=np.zeros(1500),
+        time_us=T0_US + MINUTE_US * np.arange(1500) + skew_us,
+        value=np.ones(1500),
+        received_us=received_us,
+    )
+    placed = place(readings, ClockState.empty(1))
+    assert (placed.flag[30:] == Flag.UNKNOWN).all()
+    off_us = placed.judged_us[30:] - (readings.time_us[30:] - skew_us)
+    assert (np.abs(off_us) <= 3 * MINUTE_US).all()
+    assert len(np.unique(off_us)) <= 6, "a constant shift, but for a renewal in six hours"
+
+
+def test_a_clock_that_starts_in_1970_at_every_wake_is_left_where_it_says() -> None:
+    readings = arriving(-YEARS_56_US - 15 * MINUTE_US * np.arange(100), every_us=15 * MINUTE_US)
+    placed = place(readings, ClockState.empty(1))
+    assert (placed.flag == Flag.GOOD).all()
+    assert (placed.judged_us == readings.time_us).all()
 
 
 def test_a_queue_that_grows_behind_a_good_clock_of_long_standing_never_becomes_a_skew() -> None:
@@ -117,8 +265,16 @@ def test_the_renewal_of_its_reference_interrupts_no_correction() -> None:
     assert found == flags(readings) == [3] * 10 + [2] * 110
 
 
+def test_a_clock_is_known_as_steadily_wrong_from_the_reading_that_is_put_right_first() -> None:
+    readings, state = arriving(7 * HOUR_US, n=15), ClockState.empty(1)
+    for piece in cut(readings, range(1, 15)):
+        placed = place(piece, state)
+        state = placed.state
+        assert bool(state.steady[0]) == (placed.flag[-1] == Flag.UNKNOWN)
+
+
 def test_nothing_is_kept_of_a_run_that_has_ended() -> None:
-    state = place(arriving([7 * HOUR_US] * 15 + [0]), ClockState.empty(1)).state
+    state = place(arriving([7 * HOUR_US] * 15 + [0] * 2), ClockState.empty(1)).state
     assert (state.since_us[0], state.since_lead_us[0], bool(state.steady[0])) == (NEVER, 0, False)
 
 
@@ -152,6 +308,23 @@ def test_ten_stations_that_agree_against_a_box_at_1970_say_that_the_box_is_wrong
 def test_the_box_is_not_accused_without_a_majority(leads: list[int], why: str) -> None:
     state, stations, now_us = stations_at(leads, start_us=T0_US, minutes=30)
     assert not box_is_wrong(state, stations, now_us), why
+
+
+def test_a_box_whose_clock_jumps_seven_hours_ahead_is_accused_although_each_series_looks_like_a_queue() -> None:
+    series, minutes = 8, 60
+    device_us = np.repeat(T0_US + MINUTE_US * np.arange(minutes), series)
+    received_us = device_us + np.where(device_us >= T0_US + 30 * MINUTE_US, 7 * HOUR_US, 0)
+    readings = ReadingBatch.of(
+        series=np.tile(np.arange(series), minutes),
+        time_us=device_us,
+        value=np.ones(series * minutes),
+        received_us=received_us,
+    )
+    placed = place(readings, ClockState.empty(series))
+    assert (placed.judged_us == device_us).all()
+    assert box_is_wrong(placed.state, np.arange(series), int(received_us[-1]))
+    soon = place(readings[: 35 * series], ClockState.empty(series)).state
+    assert not box_is_wrong(soon, np.arange(series), int(received_us[35 * series - 1])), "five minutes prove nothing"
 
 
 def test_who_was_not_heard_for_an_hour_has_no_say_on_the_box() -> None:

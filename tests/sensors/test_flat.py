@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
+from alerts.judgement import JudgeState, assess
 from sensors.batch import Bool, ReadingBatch
 from sensors.checks import flag
 from sensors.flags import Check, Flag, Flags
 from sensors.quantities import QUANTITIES
 from sensors.stations import Registry, Sensor
 from sensors.window import Window
-from tests.builders import MINUTE_US, T0_US, batch, registry, station
+from tests.alerts.rises import rise_rule
+from tests.builders import MINUTE_US, T0_US, batch, registry, rule_set, station
 
 CADENCE_S = 600.0
 STEP_US = 10 * MINUTE_US
@@ -85,3 +87,21 @@ def test_what_is_not_believed_neither_ends_nor_lengthens_a_flat_line() -> None:
     longer = batch([1.0] * 5 + [7.0] + [1.0] * 2, step_us=STEP_US)
     against = np.arange(8) == 5
     assert flags(longer, limits, against).tolist() == [1, 1, 1, 3, 3, 2, 3, 3]
+
+
+@pytest.mark.parametrize("still", [2 * DAY, 4 * DAY])
+def test_a_rise_out_of_water_that_stood_still_is_seen_as_soon_as_one_out_of_a_slow_recession(still: int) -> None:
+    """Doubted for standing still; what failed for it is no measurement, and the slope begins with the rise."""
+    reg = world(rise_suspect_per_h=600.0, spike=0.0)
+    rules = rule_set(reg, rise_rule(1, 0.5, over_s=3600.0))
+    rising = 1.5 + 0.2 * np.arange(1, 13)
+    seen = []
+    for falling_m in (0.0, 0.002):
+        values = np.concatenate([1.5 + falling_m * np.arange(still - 1, -1, -1), rising])
+        none, clock = np.zeros(len(values), dtype=np.bool_), np.ones(len(values), dtype=np.uint8)
+        empty = JudgeState.empty(len(reg.series), len(rules.ladders))
+        judged = assess(
+            batch(values.tolist(), step_us=STEP_US), none, clock, empty, limits=reg.limits, ladders=rules.ladders
+        )
+        seen.append(judged.changes.row.tolist()[0] - still)
+    assert seen[0] == seen[1] if still < 3 * DAY else seen[0] > seen[1]

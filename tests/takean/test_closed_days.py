@@ -1,5 +1,6 @@
 """Closed days: files that hold what the journal holds, and answers without the worker."""
 
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -109,6 +110,45 @@ def test_a_restart_writes_only_what_is_missing_or_damaged(box: Box) -> None:
     assert second.stat().st_ino == before
     assert days_in(box.folder) == [DAY, DAY + 1]
     assert not list(box.folder.glob("*.new"))
+
+
+def test_a_file_that_was_deleted_is_written_again(box: Box) -> None:
+    box.archive.write_due()
+    file_of(box.folder, DAY).unlink()
+    assert box.archive.write_due() == 1
+    assert days_in(box.folder) == [DAY, DAY + 1]
+
+
+@pytest.mark.parametrize("rows", [10, 48, 60], ids=["fewer rows", "as many", "more"])
+def test_files_of_another_journal_are_never_shown(box: Box, tmp_path: Path, rows: int) -> None:
+    box.archive.write_due()
+    (tmp_path / "new").mkdir()
+    with closing(DuckStore(tmp_path / "new" / "journal.duckdb", KEYS)) as other:
+        values = batch([5.0] * rows, start_us=START_US, step_us=HOUR_US // 2)
+        other.append(values, np.zeros(rows, bool), np.ones(rows, np.uint8), np.zeros(rows, np.uint32))
+        archive = Archive(other, box.folder, now_us=lambda: box.now_us)
+        assert not archive.sealed()
+        archive.write_due()
+        assert set(parquet.read_table(file_of(box.folder, DAY))["value"].to_pylist()) == {5.0}
+
+
+def test_files_written_after_the_backup_that_was_brought_back_are_never_shown(box: Box, tmp_path: Path) -> None:
+    """Also when the restored journal has come further than the file by the time anybody looks."""
+    (tmp_path / "backup").mkdir()
+    box.store.close()
+    shutil.copy(tmp_path / "journal.duckdb", tmp_path / "backup")
+    box.store = DuckStore(tmp_path / "journal.duckdb", KEYS)
+    box.put(batch([77.0] * 5, start_us=START_US + 1))
+    later = Archive(box.store, box.folder, now_us=lambda: box.now_us)
+    later.write_due()
+    with closing(DuckStore(tmp_path / "backup" / "journal.duckdb", KEYS)) as restored:
+        n = 6
+        values = batch([5.0] * n, start_us=START_US + 1, step_us=2)
+        restored.append(values, np.zeros(n, bool), np.ones(n, np.uint8), np.zeros(n, np.uint32))
+        Archive(restored, box.folder, now_us=lambda: box.now_us).write_due()
+        held = parquet.read_table(file_of(box.folder, DAY))["value"].to_pylist()
+    assert 77.0 not in held
+    assert held.count(5.0) == n + 1  # and the one of the fixture
 
 
 def test_a_clock_gone_astray_makes_no_files_without_end(box: Box) -> None:

@@ -6,7 +6,9 @@ import stat
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +200,101 @@ def test_connections_are_bounded_and_free_again_when_left(address: Path) -> None
             return owner.status().alive
 
     assert until(answers)
+
+
+def test_a_crowd_of_browsers_never_makes_the_worker_look_dead(owner: LocalOwner) -> None:
+    together, told = threading.Barrier(40), Counter[tuple[bool, str]]()
+
+    def look() -> None:
+        together.wait()
+        for _ in range(10):
+            status = owner.status()
+            told[status.alive, status.reason] += 1
+            owner.history(KEYS[0], from_us=0, to_us=T0_US, limit=10, whole=True)
+            owner.latest(KEYS)
+
+    with ThreadPoolExecutor(40) as crowd:
+        for done in [crowd.submit(look) for _ in range(40)]:
+            done.result()
+    assert told == {(True, ""): 400}
+
+
+def test_the_status_waits_for_no_reader_and_readers_wait_their_turn(
+    store: DuckStore, owner: LocalOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_client, "ANSWER_S_MAX", 0.5)
+    hold = threading.Event()
+    monkeypatch.setattr(store, "latest", lambda keys: hold.wait() and DuckStore.latest(store, keys))
+    with ThreadPoolExecutor(local_client.AT_ONCE + 1) as crowd:
+        asked = [crowd.submit(owner.latest, KEYS) for _ in range(local_client.AT_ONCE + 1)]
+        assert owner.status() == STATUS
+        hold.set()
+        assert {one.result()[1].tolist()[0] for one in asked} == {999.0}
+
+
+def test_a_reader_that_finds_no_place_is_told_so_and_not_that_nobody_is_there(
+    address: Path, store: DuckStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_client, "AT_ONCE", 1)
+    hold, under_way = threading.Event(), threading.Event()
+
+    def latest(keys: list[str]) -> object:
+        under_way.set()
+        hold.wait()
+        return DuckStore.latest(store, keys)
+
+    monkeypatch.setattr(store, "latest", latest)
+    with closing(LocalOwner(address)) as narrow, ThreadPoolExecutor(1) as crowd:
+        first = crowd.submit(narrow.latest, KEYS)
+        assert under_way.wait(10)
+        monkeypatch.setattr(local_client, "ANSWER_S_MAX", 0.1)
+        with pytest.raises(TooSlow, match="too many questions"):
+            narrow.latest(KEYS)
+        assert narrow.status().alive
+        hold.set()
+        assert first.result()[1].tolist() == [999.0]
+
+
+@pytest.mark.parametrize("breaks", ["accept", "thread"])
+def test_a_connection_that_could_not_be_taken_is_not_the_last(
+    store: DuckStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    failures = iter(range(local_server.CONNECTIONS_MAX + 1))
+    monkeypatch.setattr(local_server, "REST_S", 0.001)
+    real_accept, real_start = socket.socket.accept, threading.Thread.start
+
+    def accept(self: socket.socket) -> object:
+        if next(failures, None) is not None:
+            raise OSError(24, "Too many open files")
+        return real_accept(self)
+
+    def start(self: threading.Thread) -> None:
+        if self.name == "local answer" and next(failures, None) is not None:
+            raise RuntimeError("can't start new thread")
+        real_start(self)
+
+    if breaks == "accept":
+        monkeypatch.setattr(socket.socket, "accept", accept)
+    else:
+        monkeypatch.setattr(threading.Thread, "start", start)
+    server = LocalServer(tmp_path / "w.socket", store=store, status=lambda: STATUS, sealed=lambda: ())
+    server.start()
+    try:
+        with closing(LocalOwner(tmp_path / "w.socket")) as owner:
+            assert until(lambda: owner.status().alive)
+    finally:
+        server.stop()
+
+
+def test_an_answer_that_cannot_be_written_ends_no_connection(store: DuckStore, tmp_path: Path) -> None:
+    huge = replace(STATUS, stored_seq=2**70)
+    server = LocalServer(tmp_path / "w.socket", store=store, status=lambda: huge, sealed=lambda: ())
+    server.start()
+    try:
+        with closing(LocalOwner(tmp_path / "w.socket")) as owner:
+            assert "refused" in owner.status().reason
+    finally:
+        server.stop()
 
 
 def test_a_question_that_takes_too_long_is_given_up(

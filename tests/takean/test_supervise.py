@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from takean import supervise
+
 RUN = """
 import os, sys, time
 from takean import supervise
@@ -18,6 +20,19 @@ supervise.STEADY_S, supervise.WAIT_S = 60.0, float(os.environ.get("WAIT_S", "0.0
 def announce(ready):
     print("ready", sorted(ready), ready["web"]["url"], flush=True)
 child = os.path.join(folder, "child.py")
+limit = os.environ.get("FILES")
+if limit:
+    import resource
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    def announce(ready):
+        print("ready", flush=True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (5, before[1]))
+    import threading
+    def lift():
+        while not os.path.exists(os.path.join(folder, "lift")):
+            time.sleep(0.01)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    threading.Thread(target=lift, daemon=True).start()
 sys.exit(supervise.Supervisor(lambda name: [sys.executable, child, name], announce=announce).run())
 """
 
@@ -34,6 +49,7 @@ def stop(*_):
     note("stop")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+note("secret" if "TAKEAN_BROKER_PASSWORD" in os.environ else "none")
 if os.path.exists(os.path.join(folder, f"refuse-{name}")):
     note("refuse")
     sys.exit(int(open(os.path.join(folder, f"refuse-{name}")).read()))
@@ -165,3 +181,71 @@ def test_nobody_is_left_when_the_supervisor_is_killed(house: House) -> None:
     house.process.wait()
     house.until(lambda: all(is_gone(pid) for _, pid in house.noted("start")))
     assert house.noted("stop") == []
+
+
+def test_a_start_that_the_machine_refuses_is_a_death_and_ends_nobody(house: House) -> None:
+    house.start(FILES="1")
+    assert house.process is not None
+    assert house.process.stdout is not None
+    assert house.process.stdout.readline() == "ready\n"
+    first = dict(house.noted("start"))
+    os.kill(first["web"], signal.SIGKILL)
+    assert house.process.stderr is not None
+    for expected in ("web died", "web could not be started: [Errno 24]", "web could not be started: [Errno 24]"):
+        assert expected in house.process.stderr.readline()
+    assert not any(is_gone(first[name]) for name in ("dispatch", "worker"))
+    (house.folder / "lift").touch()
+    house.until(lambda: len(house.noted("start")) == 4)
+    assert house.end() == 0
+
+
+def test_a_hang_up_that_was_to_be_ignored_is(house: House) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        house.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    house.until(lambda: len(house.noted("start")) == 3)
+    assert house.process is not None
+    house.process.send_signal(signal.SIGHUP)
+    os.kill(dict(house.noted("start"))["web"], signal.SIGKILL)
+    house.until(lambda: len(house.noted("start")) == 4)
+    assert house.end() == 0
+    assert "web died" in house.said()[1]
+
+
+def test_only_the_worker_knows_the_brokers_password(house: House) -> None:
+    house.start(TAKEAN_BROKER_PASSWORD="rain")
+    house.until(lambda: len(house.noted("start")) == 3)
+    assert [name for name, _ in house.noted("secret")] == ["worker"]
+    assert house.end() == 0
+
+
+def test_a_state_folder_is_held_by_one_until_it_ends(tmp_path: Path) -> None:
+    held = supervise.hold(tmp_path)
+    with pytest.raises(OSError, match="another Takean runs on this state folder"):
+        supervise.hold(tmp_path)
+    os.close(held)
+    os.close(supervise.hold(tmp_path))
+
+
+def test_a_process_that_hangs_below_the_interpreter_ends_itself_and_says_where() -> None:
+    code = """
+import ctypes
+from takean import supervise
+def stuck_here():
+    ctypes.PyDLL(None).sleep(60)  # holds the interpreter
+supervise.die_if_silent(60)
+supervise.die_if_silent(0.2)
+stuck_here()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "stuck_here" in done.stderr

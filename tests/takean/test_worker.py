@@ -1,7 +1,10 @@
 """The worker with real sockets: what it promises, and what it does when a disk fails under it."""
 
 import json
+import queue
+import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,8 +23,11 @@ from bench.mqtt_load import publish
 from ingest import broker as broker_of
 from ingest import credentials
 from ingest.broker_options import BrokerOptions
+from ingest.pump import Pump
 from ingest.quarantine import Quarantine
 from ingest.topics import Topics
+from sensors.store import SeriesStore
+from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
 from takean import worker as worker_of
 from takean.clock import REAL, real_us
@@ -37,14 +43,20 @@ def reading(value: float) -> bytes:
 
 @contextmanager
 def running(
-    folder: Path, ledger: MemoryLedger, *, broker: BrokerOptions | None = None
+    folder: Path,
+    ledger: MemoryLedger,
+    *,
+    broker: BrokerOptions | None = None,
+    store: SeriesStore | None = None,
+    failed: Callable[[BaseException], None] = lambda error: pytest.fail(str(error)),
+    beat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Worker, Quarantine, Callable[..., int]]]:
     """A worker with its endpoint, or with a broker instead of it."""
     keys = credentials.create()
     for name in REG.stations:
         keys = credentials.with_station(keys, name, f"secret of {name}")
     quarantine = Quarantine(folder / "quarantine.sqlite")
-    store = MemoryStore(REG.keys())
+    store = store or MemoryStore(REG.keys())
     judge = Judge(
         cells=Cells.of(Kind.TEST, REG, rule_set(REG), Routes(by={})),
         plan=lambda *_, **__: (),
@@ -62,14 +74,16 @@ def running(
         clock=REAL,
         listen=("127.0.0.1", 0) if broker is None else None,
         broker=broker,
-        failed=lambda error: pytest.fail(str(error)),
+        failed=failed,
+        beat=beat,
     )
     address = running.start()
     assert (address is None) == (broker is not None)
     host, port = address or ("", 0)
 
-    def send(name: str, *payloads: bytes) -> int:
-        return len(publish(host, port, name, f"secret of {name}", f"takean/v1/{name}/data", payloads, 10).acked)
+    def send(name: str, *payloads: bytes, attempts: int = 40) -> int:
+        topic, secret = f"takean/v1/{name}/data", f"secret of {name}"
+        return len(publish(host, port, name, secret, topic, payloads, 10, attempts=attempts).acked)
 
     try:
         yield running, quarantine, send
@@ -140,6 +154,52 @@ def test_a_broker_that_is_away_is_told_and_no_reading_is_expected(
         assert not status.ready
         assert f"the broker 127.0.0.1:{port} is away" in status.reason
         assert heard[-1], "absence stands still"
+
+
+def test_a_journal_that_a_full_disk_broke_ends_the_worker_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.duckdb"
+    died: queue.Queue[BaseException] = queue.Queue()
+    store = DuckStore(path, REG.keys())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with running(tmp_path, MemoryLedger(), store=store, failed=died.put) as (_, _, send):
+            assert send("A", reading(1.0)) == 1
+            store._db.execute("set checkpoint_threshold = '1KB'")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+            assert send("A", reading(1.1), attempts=1) == 0
+            assert "fatal" in str(died.get(timeout=10)).lower()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        store.close()
+    with closing(DuckStore(path, REG.keys())) as again:
+        assert again.last_seq() >= 1
+        again.check()
+
+
+def test_a_pump_that_died_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    died: queue.Queue[BaseException] = queue.Queue()
+    with running(tmp_path, MemoryLedger(), failed=died.put) as (_, _, send):
+        monkeypatch.setattr(Pump, "_acknowledge", _defect)
+        assert send("A", reading(1.0), attempts=1) == 0
+        assert isinstance(died.get(timeout=10), ZeroDivisionError)
+
+
+def test_it_beats_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_of, "TICK_S", 0.01)
+    beats = threading.Semaphore(0)
+    with running(tmp_path, MemoryLedger(), beat=beats.release):
+        assert all(beats.acquire(timeout=10) for _ in range(3))
+
+
+def test_only_registered_stations_are_remembered(tmp_path: Path) -> None:
+    with running(tmp_path, MemoryLedger()) as (box, _, _):
+        for name in ("A", "nobody", "B"):
+            box._on_status(name, b'{"state": "online"}', 0)
+        assert box.status().device_status == {"A": "online", "B": "online"}
+
+
+def _defect(*_: object) -> None:
+    raise ZeroDivisionError
 
 
 def _no_disk(_: Record | object) -> None:
