@@ -46,6 +46,11 @@ def gather(deps: Deps) -> Facts:
             [keys[i] for i in rain], from_us=now_us - DAY_US, to_us=now_us
         )
     episodes = deps.ledger.episodes(deps.kind, open_only=True, limit=EPISODES_MAX)
+    ended = [
+        e
+        for e in deps.ledger.episodes(deps.kind, limit=EPISODES_MAX)
+        if e.closed_us is not None and now_us - e.closed_us <= DAY_US
+    ]
     told = _told(deps, episodes)
     return Facts(
         registry=deps.registry,
@@ -69,6 +74,8 @@ def gather(deps: Deps) -> Facts:
         statuses=deps.ledger.statuses(deps.kind),
         notices=deps.ledger.notices(deps.kind, limit=NOTICES_MAX),
         messages=_messages(deps),
+        ended=ended,
+        valid_until_us=_valid_until(deps, episodes),
     )
 
 
@@ -79,6 +86,13 @@ def _deliveries(deps: Deps, told: Episode | None, opened: list[Episode]) -> dict
     for story in stories:
         total.update(deps.ledger.delivery_counts(deps.kind, story.id))
     return dict(total)
+
+
+def _valid_until(deps: Deps, opened: list[Episode]) -> dict[str, int]:
+    """Until when the newest alert of each warning in force said that it holds."""
+    warned = [e for e in opened if e.public_level]
+    newest = {e.id: next(iter(deps.ledger.deliveries(e.id, limit=1)), None) for e in warned}
+    return {id: delivery.expires_us for id, delivery in newest.items() if delivery is not None}
 
 
 def _told(deps: Deps, opened: list[Episode]) -> Episode | None:

@@ -99,6 +99,18 @@ class IncidentView:
     """How long nothing has been known of it; empty while something is."""
     held: str = ""
     """Why it stands above what is measured now; empty when it does not."""
+    lapsed: str = ""
+    """`07:43`: until when the warning in force was announced to hold; empty while that has not passed."""
+
+    @property
+    def level(self) -> int:
+        """What dominates: a public warning above what the machine judges is what people act on."""
+        return max(self.judged_level, self.public_level)
+
+    @property
+    def word(self) -> str:
+        """`วิกฤต`, or `ประกาศอยู่: วิกฤต` where only the warning stands so high."""
+        return f"ประกาศอยู่: {self.public_word}" if self.public_level > self.judged_level else self.judged_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,8 @@ class DeliveryKpi:
     by_channel: Sequence[tuple[str, int]]
     """(channel label, accepted)."""
     level: int
+    preview: bool = False
+    """Whether all of it went to the phone on the screen: nothing left the box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +158,7 @@ class AlarmRow:
     """0-3 judged level; -1 for a fault or notice (violet)."""
     level_word: str
     state: str
-    """unacknowledged, acknowledged, returned (back to normal, unacknowledged)."""
+    """unacknowledged, acknowledged, returned (back to normal, unacknowledged; also when the story has ended)."""
     icon: str
     """Sprite id of the hazard."""
     place: str
@@ -170,6 +184,8 @@ class AlarmRow:
     """Why it stands above what is measured now; empty when it does not."""
     tints: Sequence[str] = ()
     """Names of the places on the map that it concerns; empty for what is no danger."""
+    lapsed: str = ""
+    """As in `IncidentView`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +368,8 @@ class PanelView:
     """Why the judged level stands above what is measured now; empty when it does not."""
     chart: Chart | None = None
     """Filled where it is shown: it needs more of the past than the facts hold."""
+    pin: Pin | None = None
+    """The same station on the map, of the same moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -475,6 +493,9 @@ class StationView:
     csv_size: str
     staleness: str
     """As on the public page: values of an old station are withheld from residents."""
+    public_level: int = 0
+    """What is announced where the station speaks for."""
+    public_word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -523,7 +544,7 @@ class WallView:
 
     world: World
     level: int
-    """Highest judged level of an open story, 0 for none, -2 when nothing is known."""
+    """Highest judged or announced level of an open story, 0 for none, -2 when nothing is known."""
     title: str
     detail: str
     stations: Sequence[WallStation]
@@ -616,7 +637,7 @@ class PublicView:
     calm: bool
     """Whether the headline is `ปกติ`. Level 0 alone is not: nothing may be announced while water stands above a line."""
     headline: str
-    """`เตือนภัยน้ำท่วม`, `ปกติ`, `ไม่มีประกาศเตือนภัย`, `ไม่มีข้อมูล`"""
+    """`เตือนภัยน้ำท่วม`, `ปกติ`, `น้ำสูงกว่าตลิ่ง 42 ซม.`, `ไม่มีประกาศเตือนภัย`, `ข้อมูลไม่ครบ`, `ไม่มีข้อมูล`"""
     where: str
     """`หมู่ 1, 3, 7 · ริมห้วยสำราญ`"""
     sentence: str
@@ -633,6 +654,8 @@ class PublicView:
     language: str
     """th or en."""
     large_text: bool
+    observed: bool = False
+    """Whether the headline is what the gauges show, water over its bank, because nothing is announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ WAIT_S = 0.5
 WAIT_S_MAX = 30.0
 STEADY_S = 30.0
 """A connection that held so long begins the waits anew. Two of us with one client id throw each other out at once."""
+COUNT_MAX = 2**53 - 1
+"""Of dropped messages: more is no count, and no number in JSON either."""
 DONE_S = 0.05
 """How often we look whether the last connection's messages are done before dialling again."""
 
@@ -97,13 +99,13 @@ class Broker:
 
     def dropped(self, payload: bytes) -> None:
         """Look at the broker's count of dropped messages, which begins anew when the broker does."""
-        if not payload.isdigit():
+        count = int(payload) if payload.isdigit() and len(payload) <= len(str(COUNT_MAX)) else COUNT_MAX + 1
+        if count > COUNT_MAX:
             return
-        count = int(payload)
         growth = count - self._drops_seen if count >= self._drops_seen else count
         self._drops_seen = count
         if growth:
-            self.drops += growth
+            self.drops = min(self.drops + growth, COUNT_MAX)
             self._tell(
                 "broker_drops",
                 f"{growth} messages dropped by the broker since we looked last (or since its start); readings may be"
@@ -127,8 +129,8 @@ class Broker:
                 held_s = loop.time() - arrived_s
             except Unreachable as error:
                 why = error.reason
-                if error.refused_login:
-                    self._refused(why)
+                if error.remedy:
+                    self._refused(why, error.remedy)
             except Exception as error:  # Whatever it was: we keep trying.
                 log.exception("broker: a defect of ours; trying again")
                 why = repr(error)
@@ -193,14 +195,13 @@ class Broker:
             self._away_timer.cancel()
             self._away_timer = None
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: str, remedy: str) -> None:
         if self._is_refused:
             return
         self._is_refused = True
         self._tell(
             "broker_refused",
-            f"the broker does not let us in as {self.options.username or 'nobody'!r}: {why}. Set user name and password"
-            " as the broker has them (mosquitto_passwd), and let this user read the topics (acl_file)",
+            f"no messages by the broker as {self.options.username or 'nobody'!r}: {why}. {remedy}",
         )
 
     def _tell(self, name: str, text: str) -> None:

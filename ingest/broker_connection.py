@@ -46,13 +46,13 @@ store stops the broker by missing PUBACKs, and keep alive goes on."""
 class Unreachable(Exception):
     """There is no connection, and why.
 
-    `refused_login`: the broker knows us, but not this user name and password.
+    `remedy`: what to do where the broker is there but does not give us what we need; empty otherwise.
     """
 
-    def __init__(self, reason: str, *, refused_login: bool = False) -> None:
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
-        self.refused_login = refused_login
+        self.remedy = remedy
 
 
 class Hub(Protocol):
@@ -270,7 +270,8 @@ class BrokerConnection:
 
     def _on_connect(self, client: Client, data: Any, flags: ConnectFlags, code: ReasonCode, props: Any) -> None:  # noqa: ARG002
         if code.is_failure:
-            self._over(Unreachable(f"the broker refuses: {code}", refused_login=code.value in _LOGIN_REFUSED))
+            remedy = _LET_IN if code.value in _LOGIN_REFUSED else ""
+            self._over(Unreachable(f"the broker refuses: {code}", remedy=remedy))
             return
         self.session_present = flags.session_present
         topics = self._hub.topics
@@ -278,10 +279,12 @@ class BrokerConnection:
         self._client.subscribe([(topics.data("+"), 1), (topics.status("+"), 1), (DROPS_TOPIC, 0)])
 
     def _on_subscribe(self, client: Client, data: Any, mid: int, codes: list[ReasonCode], props: Any) -> None:  # noqa: ARG002
-        *ours, drops = codes
-        if any(code.is_failure for code in ours):
-            self._over(Unreachable(f"the broker refuses the subscription: {ours[0]}", refused_login=True))
-            return
+        data_code, status_code, drops = codes
+        for code in (data_code, status_code):
+            if code.is_failure or code.value < 1:
+                remedy = _LET_IN if code.is_failure else _GRANT_QOS_1
+                self._over(Unreachable(f"the broker answers our subscription with: {code}", remedy=remedy))
+                return
         if drops.is_failure:
             log.warning("broker: it does not let us see %s; what it drops will not be noticed", DROPS_TOPIC)
         if not self._subscribed.done():
@@ -319,5 +322,11 @@ class BrokerConnection:
         return text, status_of, text == DROPS_TOPIC
 
 
+_LET_IN = (
+    "Set user name and password as the broker has them (mosquitto_passwd), and let this user read the topics (acl_file)"
+)
+_GRANT_QOS_1 = (
+    "Let it grant QoS 1 (mosquitto.conf: no max_qos 0): by QoS 0 it keeps nothing for us and hears no acknowledgement"
+)
 _LOGIN_REFUSED = frozenset({0x04, 0x05, 0x86, 0x87})
 """CONNACK: bad user name or password, not authorised; in MQTT 3.1.1 and 5. paho gives those of 5 for both."""

@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_FACTOR = 1.5
 """[MQTT-3.1.2-24, MQTT5-3.1.2-22]"""
-TURN_PACKETS = 1_000
-"""What one connection may have dealt with before the others get their turn."""
+TURN_S = 0.002
+"""So long one connection is dealt with before the others get their turn. In time and not in packets, for no count of
+them says what they cost: one of 4 KiB can hold a thousand filters."""
 TOPIC_BYTES_KEPT = 256
 """Of a foreign topic, for the quarantine: a topic may have 64 KiB."""
 
@@ -167,9 +168,10 @@ class Connection(Link):
         host, inbox = self._host, self._host.inbox
         if self._is_held():
             return
-        count = 0
+        now_s, any_read = self._loop.time, False
+        end_s = now_s() + TURN_S
         for packet in self._reader.packets():
-            count += 1
+            any_read = True
             if type(packet) is Publish and packet.topic == self._data_topic and packet.qos < 2:
                 message = Message(self._data_topic_text, packet.payload, received_us, self.client)
                 host.put(Arrival(message, self, packet.packet_id))
@@ -181,10 +183,10 @@ class Connection(Link):
             if inbox.is_full_for(self):
                 self._wait()
                 break
-            if count == TURN_PACKETS:
+            if now_s() >= end_s:
                 self._rest()
                 break
-        if count:
+        if any_read:
             self._beat()
 
     def _handle(self, packet: Packet, received_us: int) -> None:

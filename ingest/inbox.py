@@ -85,19 +85,30 @@ class Inbox:
         if arrival.rejection is not None:
             self._refusals[sender.station] += 1
 
-    def take(self, limit: int) -> list[Arrival]:
-        """Remove at most `limit` arrivals, an equal share of each line; the next call begins with those left out."""
+    def take(self) -> list[Arrival]:
+        """Remove a batch, an equal share of each line; the next call begins with those left out.
+
+        The last arrival may go over the bound of bytes, so that there is always one.
+        """
         taken: list[Arrival] = []
-        while self._lines and len(taken) < limit:
-            share = max(1, (limit - len(taken)) // len(self._lines))
+        left, left_bytes = self._limits.batch_messages, self._limits.batch_bytes
+        while self._lines and left > 0 and left_bytes > 0:
+            share, share_bytes = max(1, left // len(self._lines)), left_bytes // len(self._lines)
             for station in list(self._lines):
                 line = self._lines[station]
-                taken += [line.popleft() for _ in range(min(share, len(line), limit - len(taken)))]
+                end, end_bytes = max(0, left - share), max(0, left_bytes - share_bytes)
+                while line and left > end:
+                    arrival = line.popleft()
+                    taken.append(arrival)
+                    left -= 1
+                    left_bytes -= len(arrival.message.payload)
+                    if left_bytes <= end_bytes:
+                        break
                 if line:
                     self._lines.move_to_end(station)
                 else:
                     del self._lines[station]
-                if len(taken) == limit:
+                if left <= 0 or left_bytes <= 0:
                     break
         self.size -= len(taken)
         return taken

@@ -30,6 +30,9 @@ class Limits:
     refusals_per_station: int = 16
     """Refusals of packets that wait for their quarantine row; beyond it, connections are closed without one."""
     batch_messages: int = 4_000
+    batch_bytes: int = 512 * 1024
+    """Payloads of a batch, and one packet: a message may hold 2,000 readings, and while a batch is judged nothing else
+    is. 512 KiB of short SenML records are 18,000 readings; plain messages reach the bound above before."""
     client_id_chars: int = 64
     topic_aliases: int = 16
     """Short names for topics that a client of MQTT 5 may use; a device has three topics."""

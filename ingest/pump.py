@@ -24,6 +24,8 @@ cost nearly twice the processor at a thousand messages a second, and no river is
 """
 RETRY_S = 0.05
 """First wait after a batch could not be stored or judged; doubled up to Limits.retry_s_max."""
+SAY_S = 60.0
+"""How often it is said why a batch still cannot be stored or judged."""
 LOOK_S = 0.005
 """How often a door that closes looks whether its last arrivals are done."""
 
@@ -40,6 +42,7 @@ class Pump:
     refuse : (message, rejection, length of a body that was not read or None) -> durable when it returns; same thread
     on_status : (station, payload, arrival in microseconds) for births and last wills, in order; same thread
     limits : bounds of what waits
+    failed : called once, with what it was, when a defect of ours ended the pump: nothing is taken in from then on
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Pump:
         refuse: Callable[[Message, Rejection, int | None], None],
         on_status: Callable[[str, bytes, int], None],
         limits: Limits | None = None,
+        failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self.limits = limits or Limits()
         self.counters = Counters()
@@ -58,6 +62,7 @@ class Pump:
         self._process = process
         self._refuse = refuse
         self._on_status = on_status
+        self._failed = failed
         self._stopping = False
         self._gather_until_s = 0.0
         self._wake = asyncio.Event()
@@ -112,7 +117,7 @@ class Pump:
                 continue
             if not self._stopping:
                 await asyncio.sleep(max(0.0, self._gather_until_s - loop.time()))
-            batch = self.inbox.take(self.limits.batch_messages)
+            batch = self.inbox.take()
             self._gather_until_s = loop.time() + GATHER_S
             await self._finish(batch)
             self._acknowledge(batch)
@@ -121,20 +126,22 @@ class Pump:
         if not running.cancelled() and (error := running.exception()) is not None:
             self.healthy = False
             log.critical("ingest: a defect of ours; nothing is taken in until a restart", exc_info=error)
+            self._failed(error)
 
     async def _finish(self, batch: Sequence[Arrival]) -> None:
         """Have a batch done, however often it takes; nothing behind it overtakes it."""
         loop = asyncio.get_running_loop()
         work = _Work.of(batch)
-        wait_s = RETRY_S
+        wait_s, say_s = RETRY_S, 0.0
         while True:
             try:
                 await loop.run_in_executor(self._thread, self._do, work)
             except Exception:  # Whatever it was: a batch is never given up.
                 self.counters.failed_batches += 1
-                if self.healthy:
-                    log.exception("ingest: a batch of %d could not be stored or judged; trying again", len(batch))
                 self.healthy = False
+                if loop.time() >= say_s:
+                    log.exception("ingest: a batch of %d could not be stored or judged; trying again", len(batch))
+                    say_s = loop.time() + SAY_S
                 await asyncio.sleep(min(wait_s, self.limits.retry_s_max))
                 wait_s *= 2
             else:

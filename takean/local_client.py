@@ -21,7 +21,7 @@ from takean.local import HistoryAsk, LatestAsk, RowsAnswer, StatusAnswer, Status
 
 STATUS_S_MAX = 1.0
 """Memory is asked: a worker that takes longer does not work."""
-ANSWER_S_MAX = 5.0
+ANSWER_S_MAX = 3.0
 """More than the worker gives a question and its turn."""
 AT_ONCE = 12
 """Questions under way, whatever the browsers do: with the one for the status fewer than the worker's connections."""
@@ -38,11 +38,13 @@ class LocalOwner:
         self._clock = clock
         self._own = _Lines(path, 1, clock)
         """For the status: no crowd of readers may make a worker look dead."""
-        self._reads = _Lines(path, AT_ONCE, clock, behind=self._own)
+        self._reads = _Lines(path, AT_ONCE, clock)
         self._turn = threading.Lock()
         self._sent_s = float("-inf")
         """When the newest question was sent that got an answer."""
         self._heard = (NOBODY, clock())
+        self._silent = False
+        """Whether the newest question got no answer: then nobody waits for another before the status was told again."""
 
     def status(self) -> WorkerStatus:
         """What the worker says now, or what it last said with `alive` False."""
@@ -55,10 +57,12 @@ class LocalOwner:
                     sent_s = self._clock()
                     answer = self._own.ask(StatusAsk(), StatusAnswer, STATUS_S_MAX)
                     self._sent_s, self._heard = sent_s, (answer.status, self._clock())
+                    self._silent = False
                 return self._heard[0]
             finally:
                 self._turn.release()
         except (Away, TooSlow) as error:
+            self._silent = True
             last, heard_s = self._heard
             age_s = self._clock() - heard_s + last.heartbeat_age_s
             return replace(last, alive=False, ready=False, reason=str(error), heartbeat_age_s=age_s)
@@ -68,22 +72,31 @@ class LocalOwner:
     ) -> tuple[History, Collection[int]]:
         """See `Owner`."""
         ask = HistoryAsk(key=key, from_us=from_us, to_us=to_us, limit=limit, whole=whole)
-        answer = self._reads.ask(ask, RowsAnswer, ANSWER_S_MAX)
+        answer = self._read(ask, RowsAnswer)
         time_us, value, flag = _columns(answer)
         return History(time_us=time_us, value=value, flag=flag), answer.sealed
 
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
         """See `Owner`."""
-        return _columns(self._reads.ask(LatestAsk(keys=keys), RowsAnswer, ANSWER_S_MAX))
+        return _columns(self._read(LatestAsk(keys=keys), RowsAnswer))
 
     def totals(
         self, keys: list[str], *, from_us: int, to_us: int, whole: bool
     ) -> tuple[Float64, Int64, Collection[int]]:
         """See `Owner`."""
-        answer = self._reads.ask(
-            TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer, ANSWER_S_MAX
-        )
+        answer = self._read(TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer)
         return np.frombuffer(answer.total), np.frombuffer(answer.count, dtype=np.int64), answer.sealed
+
+    def _read(self, ask: local.Ask, kind: type[T]) -> T:
+        if self._silent:
+            self.status()
+        if self._silent:
+            raise Away("the worker does not answer")
+        try:
+            return self._reads.ask(ask, kind, ANSWER_S_MAX)
+        except Away:
+            self._silent = True
+            raise
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -92,17 +105,11 @@ class LocalOwner:
 
 
 class _Lines:
-    """So many connections to the worker, one question on each at a time.
+    """So many connections to the worker, one question on each at a time."""
 
-    Parameters
-    ----------
-    behind : while these rest, nobody is asked here either
-    """
-
-    def __init__(self, path: Path, at_once: int, clock: Callable[[], float], *, behind: "_Lines | None" = None) -> None:
+    def __init__(self, path: Path, at_once: int, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
-        self._behind = behind
         self._places = threading.BoundedSemaphore(at_once)
         self._idle: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
         self._rest_until_s = float("-inf")
@@ -119,7 +126,7 @@ class _Lines:
         if not self._places.acquire(timeout=patience_s):
             raise TooSlow("too many questions at once")
         try:
-            if self._rests():
+            if self._clock() < self._rest_until_s:
                 raise Away("the worker does not answer")
             answer = self._exchange(message, patience_s)
         except TimeoutError:
@@ -141,9 +148,6 @@ class _Lines:
         """Let go of the connections."""
         while not self._idle.empty():
             self._idle.get().close()
-
-    def _rests(self) -> bool:
-        return self._clock() < self._rest_until_s or (self._behind is not None and self._behind._rests())
 
     def _exchange(self, message: bytes, patience_s: float) -> local.Answer:
         """Over a kept connection if it still stands: a worker that was restarted has closed them all."""

@@ -12,6 +12,7 @@ from api.routers.entrance import is_fragment, to_sign_in
 from api.screens.console import user, world
 from api.screens.facts import Facts
 from api.screens.past import WINDOWS_US
+from api.screens.public_station import for_residents
 from api.screens.station_page import station_list, station_page
 from api.screens.stations import observe
 from api.views import StationsView, StationView
@@ -75,7 +76,7 @@ def router(web: Web) -> APIRouter:
             if drawn is None or drawn[0] is not facts:
                 drawn = kept[station, window] = (
                     facts,
-                    render(templates.PUBLIC_STATION, view=view_of(facts, station, window)),
+                    render(templates.PUBLIC_STATION, view=for_residents(facts, view_of(facts, station, window))),
                 )
             return drawn[1]
 

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from alerts.episode import Episode, Notice
+from alerts.episode import Episode, Level, Notice
 from alerts.ledger import DeliveryState
 from alerts.people import ROLE_THAI, Actor, Permission
 from alerts.words import HAZARD_WORDS, duration, thai_clock
 from api.screens.decisions import decision
-from api.screens.facts import Facts, worst_first
+from api.screens.facts import DAY_US, Facts, lapsed_us, worst_first
 from api.screens.held import held_text
-from api.screens.stations import Observed, gap_text, panel, pin, trend_text
+from api.screens.stations import Observed, gap_text, heard_us, panel, pin, trend_text
 from api.screens.words import (
     FAULT,
     NO_VALUE,
@@ -30,7 +30,8 @@ from sensors.stations import Registry
 STATION = "station"
 """Hazard of the stories about silent stations; its area is the station."""
 
-CHANNEL_WORDS = {"preview": "จอตัวอย่าง", "line": "LINE", "sms": "SMS"}
+PREVIEW = "preview"
+CHANNEL_WORDS = {PREVIEW: "จอตัวอย่าง", "line": "LINE", "sms": "SMS"}
 HAZARD_ICONS = {"flood": "waves", STATION: "wifi-off"}
 NOTICE_ICONS = {
     "suspect_extreme": "triangle-alert",
@@ -104,7 +105,13 @@ def incident(facts: Facts) -> IncidentView | None:
         station=_grounds(facts, worst)[1],
         unknown_for=_unknown_for(facts, worst),
         held=held_text(facts, worst),
+        lapsed=_lapsed(facts, worst),
     )
+
+
+def _lapsed(facts: Facts, episode: Episode) -> str:
+    until_us = lapsed_us(facts, episode)
+    return thai_clock(until_us) if until_us else ""
 
 
 def _unknown_for(facts: Facts, episode: Episode) -> str:
@@ -225,11 +232,14 @@ def delivery(facts: Facts) -> DeliveryKpi | None:
     if story is None or not counts:
         return None
 
+    # What only the phone on the screen shows has reached nobody: it is not counted beside what left the box.
+    preview = all(channel == PREVIEW for channel, _ in counts)
+
     def total(*states: DeliveryState) -> int:
-        return sum(n for (_, state), n in counts.items() if state in states)
+        return sum(n for (c, state), n in counts.items() if state in states and (preview or c != PREVIEW))
 
     accepted = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
-    channels = sorted({channel for channel, _ in counts})
+    channels = sorted({channel for channel, _ in counts if preview or channel != PREVIEW})
     return DeliveryKpi(
         total=total(*DeliveryState),
         accepted=total(*accepted),
@@ -239,12 +249,14 @@ def delivery(facts: Facts) -> DeliveryKpi | None:
             (CHANNEL_WORDS.get(c, c), sum(counts.get((c, state), 0) for state in accepted)) for c in channels
         ),
         level=story.public_level,
+        preview=preview,
     )
 
 
 def alarms(facts: Facts) -> tuple[AlarmRow, ...]:
-    """Everything open: unacknowledged first, then level, then newest."""
+    """Everything open, and what ended without anybody having looked: unacknowledged first, then level, then newest."""
     rows = [_episode_row(facts, e) for e in facts.episodes] + [_notice_row(facts, n) for n in facts.notices]
+    rows += [_returned_row(facts, e) for e in returned(facts)]
     rows.sort(key=lambda r: (bool(r[0].acknowledged_by), -r[0].level, -r[1]))
     return tuple(row for row, _ in rows[:ALARM_ROWS_MAX])
 
@@ -283,7 +295,46 @@ def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
         unknown_for=_unknown_for(facts, episode),
         held="" if fault else held_text(facts, episode),
         tints=() if fault or not episode.judged_level else _tints(facts.registry, episode.area),
+        lapsed=_lapsed(facts, episode),
     ), episode.since_us
+
+
+def returned(facts: Facts) -> list[Episode]:
+    """Stories that ended in the last 24 h before anybody looked: about people's danger, or once at level 2."""
+    return [
+        e
+        for e in facts.ended
+        if e.closed_us is not None
+        and facts.now_us - e.closed_us <= DAY_US
+        and e.seen_us is None
+        and (e.hazard != STATION or e.peak_level >= Level.WARNING)
+    ]
+
+
+def _returned_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
+    """A story that ended unseen; it is listed until somebody takes note of it."""
+    hazard = HAZARD_WORDS.get(episode.hazard, episode.hazard)
+    closed_us = episode.closed_us if episode.closed_us is not None else episode.since_us
+    span = f"เปิด {thai_clock(episode.opened_us)} น. ปิด {thai_clock(closed_us)} น."
+    return AlarmRow(
+        id=episode.id,
+        is_notice=False,
+        level=0,
+        level_word=level_word(0),
+        state="returned",
+        icon=HAZARD_ICONS.get(episode.hazard, "triangle-alert"),
+        place=place_name(facts.registry, episode.area),
+        what=f"{hazard} · เคยถึง{level_word(episode.peak_level)} · {span}",
+        at=moment(closed_us, facts.now_us),
+        count=1,
+        known=True,
+        acknowledged_by="",
+        acknowledged_at="",
+        public_word="",
+        version=episode.version,
+        decision=None,
+        station="",
+    ), closed_us
 
 
 def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
@@ -292,7 +343,9 @@ def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
         station = episode.area if episode.area in facts.registry.stations else ""
         if episode.judged_level == 0:
             return "กลับมาส่งข้อมูลแล้ว", station
-        return f"ไม่มีข้อมูลมา {duration(facts.now_us - episode.since_us)}", station
+        # As on the pin: the age of its newest reading, whenever the machine noticed.
+        heard = heard_us(facts, station)
+        return f"ไม่มีข้อมูลมา {duration(facts.now_us - heard)}" if heard else "ยังไม่เคยส่งข้อมูล", station
     event = facts.grounds.get(episode.id)
     if event is None or not event.used:
         return HAZARD_WORDS.get(episode.hazard, episode.hazard), ""
@@ -303,17 +356,20 @@ def _grounds(facts: Facts, episode: Episode) -> tuple[str, str]:
     if held is not None and held.banks is not None and name.startswith("stage_m"):
         at = thai_clock(used.time_us)
         if not used.truth:
-            return f"{where}: ลดลงต่ำกว่า {used.threshold:.2f} ม. เมื่อ {at} น.", held.id
+            return f"{where}: ลดลงต่ำกว่า {number(used.threshold, 2)} ม. เมื่อ {at} น.", held.id
         return (
-            f"{where}: {gap_text(used.value - held.banks.lower_m)} เมื่อ {at} น. · เกณฑ์ {used.threshold:.2f} ม.",
+            f"{where}: {gap_text(used.value - held.banks.lower_m)} เมื่อ {at} น. · เกณฑ์ {number(used.threshold, 2)} ม.",
             held.id,
         )
     index = facts.registry.index.get((owner, name))
     if index is None:
-        return f"{where}: {used.value:.2f} · เกณฑ์ {used.threshold:.2f}", held.id if held else ""
+        return f"{where}: {used.value:.2f} · เกณฑ์ {number(used.threshold, 2)}", held.id if held else ""
     quantity = QUANTITIES[facts.registry.series[index].quantity]
     unit, shown = UNIT_WORDS[quantity.unit], quantity.decimals
-    return f"{where}: {quantity.thai} {used.value:.{shown}f} {unit} · เกณฑ์ {used.threshold:.{shown}f} {unit}", owner
+    return (
+        f"{where}: {quantity.thai} {used.value:.{shown}f} {unit} · เกณฑ์ {number(used.threshold, shown)} {unit}",
+        owner,
+    )
 
 
 def _notice_row(facts: Facts, notice: Notice) -> tuple[AlarmRow, int]:

@@ -1,7 +1,7 @@
 """Everything the screens show, as it stood at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -62,11 +62,25 @@ class Facts:
     statuses: Sequence[AreaStatus]
     notices: Sequence[Notice]
     messages: Sequence[PreviewMessage]
+    ended: Sequence[Episode] = ()
+    """Closed in the last 24 h, newest first."""
+    valid_until_us: Mapping[str, int] = field(default_factory=dict)
+    """Open episode with a public warning -> judgement clock until which its newest alert said that it holds; without an
+    entry where no alert left yet."""
 
 
 def worst_first(episode: Episode) -> tuple[int, int, int]:
     """Sort key: what people must look at first."""
     return (-max(episode.judged_level, episode.public_level), -episode.judged_level, -episode.opened_us)
+
+
+def lapsed_us(facts: Facts, episode: Episode) -> int:
+    """Until when a warning in force was announced to hold, where that has passed; 0 where it has not.
+
+    Expiry alone takes nothing down (design, section 6): it is said beside the warning.
+    """
+    until_us = facts.valid_until_us.get(episode.id, 0) if episode.public_level else 0
+    return until_us if until_us <= facts.now_us else 0
 
 
 def usable_rows(facts: Facts, series: int) -> tuple[Int64, Float64]:

@@ -7,7 +7,8 @@ import numpy as np
 from alerts.episode import Episode
 from alerts.words import duration
 from api.screens.facts import Facts, usable_rows
-from api.screens.words import level_word
+from api.screens.words import UNIT_WORDS, level_word, number
+from sensors.quantities import QUANTITIES
 
 
 def held_text(facts: Facts, episode: Episode) -> str:
@@ -21,6 +22,7 @@ def held_text(facts: Facts, episode: Episode) -> str:
         return ""
     ladders, registry = facts.rules.ladders, facts.registry
     lines: list[tuple[float, str]] = []
+    unit = ""
     waits: list[tuple[int, int]] = []
     for ladder in range(len(ladders)):
         series = int(ladders.series[ladder])
@@ -40,6 +42,7 @@ def held_text(facts: Facts, episode: Episode) -> str:
         leave, down_us = float(ladders.leave[level - 1, ladder]), int(ladders.down_for_us[level - 1, ladder])
         if value[-1] >= leave:
             lines.append((leave, station.name))
+            unit = UNIT_WORDS[QUANTITIES[registry.series[series].quantity].unit]
             continue
         if not (value >= leave).any():
             continue  # it never stood so high: whatever raised the level was not this
@@ -48,7 +51,7 @@ def held_text(facts: Facts, episode: Episode) -> str:
         waits.append((down_us - (int(time_us[-1]) - began), down_us))
     if lines:
         leave, name = max(lines)
-        return f"ลดแล้ว แต่ยังไม่ต่ำกว่า {leave:.2f} ที่ {name}"
+        return f"ลดแล้ว แต่ยังไม่ต่ำกว่า {number(leave, 2)} {unit} ที่ {name}"
     left, whole = max(waits, default=(0, 0))
     return f"ลดแล้ว รอครบเวลา {duration(whole)} (อีก {duration(left)})" if left > 0 else ""
 

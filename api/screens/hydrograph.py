@@ -198,7 +198,7 @@ def _lines(frame: _Frame, levels: Sequence[Threshold]) -> list[ChartLine]:
         lines.append(
             ChartLine(
                 level=max(t.level for t in same),
-                label=f"{' · '.join(words)} {value:.2f}",
+                label=f"{' · '.join(words)} {number(value, 2)}",
                 at=frame.y(value),
                 label_at=round(last, 3),
             )

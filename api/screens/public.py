@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from alerts.episode import Episode, Kind
+from alerts.words import thai_clock
+from api.screens import public_words as words
 from api.screens.console import STATION, world
-from api.screens.facts import MINUTE_US, RECENT_US, Facts
+from api.screens.facts import MINUTE_US, RECENT_US, Facts, lapsed_us
 from api.screens.stations import Observed
 from api.screens.words import NO_VALUE, level_word, moment, number, rain_word
 from api.texts import PHRASES, PUBLIC, QUIET, UNSEEN, PublicPhrases
@@ -55,11 +57,19 @@ def warnings(facts: Facts, scope: frozenset[str]) -> list[Episode]:
     return sorted(found, key=lambda e: -e.public_level)
 
 
-def known_areas(facts: Facts, scope: frozenset[str]) -> frozenset[str]:
-    """Areas of which something is known now; a record that nobody keeps up says nothing."""
-    return frozenset(
-        s.area for s in facts.statuses if s.known and s.hazard != STATION and s.area in scope and facts.judging
-    )
+def known_areas(facts: Facts, water: Sequence[Observed], scope: frozenset[str]) -> frozenset[str]:
+    """Areas of which enough is known to call them calm: the machine knows them, and most of their own gauges speak.
+
+    The machine knows an area by any one of its gauges; a flood may come by another. A record that nobody keeps up says
+    nothing.
+    """
+
+    def seen(area: str) -> bool:
+        own = [o.current for o in water if o.judged and area in o.station.areas]
+        return 2 * sum(own) > len(own)
+
+    judged = {s.area for s in facts.statuses if s.known and s.hazard != STATION and facts.judging}
+    return frozenset(area for area in judged & scope if seen(area))
 
 
 def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> PublicView:
@@ -69,40 +79,52 @@ def public(facts: Facts, everyone: Sequence[Observed], reader: Reader) -> Public
     scope = scope_of(registry, reader.village)
     there = [o for o in everyone if scope.intersection(o.station.areas)]
     water = [o for o in there if o.quantity == "stage_m"]
-    known = known_areas(facts, scope)
+    known = known_areas(facts, water, scope)
     watched = {a for o in water if o.judged for a in o.station.areas if a in scope}
     in_force = warnings(facts, scope)
     data_us = max((o.time_us or o.heard_us for o in water or there), default=0)
     staleness = _staleness(facts, data_us)
-    # Nothing announced is calm only where something is known and recent: silence is not safety.
-    calm = bool(known) and staleness in ("fresh", "old")
-    level = in_force[0].public_level if in_force else QUIET if calm else UNSEEN
+    over = sorted((o for o in water if o.current and round(100 * o.gap_m, 0) > 0), key=lambda o: -o.gap_m)
+    raised = bool(over) or (bool(known) and staleness in ("fresh", "old") and _raised(facts, there, scope))
+    # Nothing announced is calm only where everything watched is known: silence is not safety.
+    level = in_force[0].public_level if in_force else QUIET if raised or (known and known >= watched) else UNSEEN
     text = PUBLIC[level, reader.language]
     headline, sentence, detail = text.headline, text.sentence, text.detail
-    raised = level == QUIET and _raised(facts, there, scope)
-    unseen = [registry.areas[a] for a in sorted(watched - known)]
+    unseen = _names(registry, watched - known, english=english)
     word = level_word(level, language=reader.language)
-    if level == UNSEEN and not watched:
+    speaking = [o.station.english if english else o.station.name for o in water if o.current]
+    if level == UNSEEN and watched and speaking and facts.judging:
+        headline = word = words.incomplete_headline(english=english)
+        calm = _names(registry, known & watched, english=english)
+        places = ", ".join(speaking)
+        sentence = words.seen_only(calm, english=english) if calm else words.measured_only(places, english=english)
+        detail = words.unseen(unseen, english=english)
+    elif level == UNSEEN and not watched:
         sentence = phrases.unwatched
     elif level == QUIET:
-        if raised:
+        if over:
+            headline = word = words.over_bank_headline(round(100 * over[0].gap_m), english=english)
+            places = ", ".join(o.station.english if english else o.station.name for o in over)
+            sentence, detail = words.not_announced(places, english=english), words.keep_away(english=english)
+        elif raised:
             headline, word, sentence = phrases.raised_headline, phrases.raised_headline, phrases.raised
-            over = [o.station for o in water if o.current and o.gap_m > 0]
-            if over:
-                places = ", ".join(s.english if english else s.name for s in over)
-                sentence = phrases.over_bank.format(places=places)
-        elif water and not unseen and all(o.current and o.gap_m < 0 for o in water):
+        elif water and all(o.current and o.gap_m < 0 for o in water):
             detail = phrases.below
         if unseen:
-            detail = phrases.partly_unseen + ", ".join(_name(a, english=english) for a in unseen)
-    elif level > QUIET and (not known or staleness != "fresh"):
-        detail = phrases.stands
+            detail = " · ".join(part for part in (detail, phrases.partly_unseen + unseen) if part)
+    elif level > QUIET:
+        until_us = max((lapsed_us(facts, e) for e in in_force if e.public_level == level), default=0)
+        if until_us:
+            detail = words.not_renewed(thai_clock(until_us), english=english)
+        elif not known or staleness != "fresh":
+            detail = phrases.stands
     phone = registry.place.phone
     return PublicView(
         world=world(facts),
         level=level,
         level_word=word,
         calm=level == QUIET and not raised,
+        observed=level == QUIET and bool(over),
         headline=headline,
         where=_where(registry, in_force, level, reader, phrases),
         sentence=sentence,
@@ -132,6 +154,10 @@ def _raised(facts: Facts, there: Sequence[Observed], scope: frozenset[str]) -> b
         or any(s.level > 0 and s.hazard != STATION and s.area in scope for s in facts.statuses)
         or any(e.judged_level > 0 and e.hazard != STATION and e.area in scope for e in facts.episodes)
     )
+
+
+def _names(registry: Registry, areas: Collection[str], *, english: bool) -> str:
+    return ", ".join(_name(registry.areas[a], english=english) for a in sorted(areas))
 
 
 def _name(area: Area, *, english: bool) -> str:

@@ -132,9 +132,9 @@ def _thresholds(facts: Facts, observed: Observed) -> list[ThresholdRow]:
             row = ThresholdRow(
                 level=step + 1,
                 word=f"{level_word(step + 1)}{' (ขึ้นเร็ว)' if rise else ''}",
-                value=f"{enter:.2f} {per}",
+                value=f"{number(enter, 2)} {per}",
                 share=f"{100 * rule.enter:.0f}% ของตลิ่ง" if rule.unit == "bank" else "",
-                leave=f"{leave:.2f} {per}",
+                leave=f"{number(leave, 2)} {per}",
                 holds=_holds(rule),
                 source=rule.source,
                 author="ค่าเริ่มต้น" if rule.author == "default" else rule.author,

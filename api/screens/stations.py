@@ -19,6 +19,7 @@ from api.screens.words import (
     moment,
     number,
     rain_word,
+    rounded,
     short_age,
     signed,
 )
@@ -149,6 +150,11 @@ def _silence_us(facts: Facts, station: Station) -> float:
     return (absence.after if absence else 3.0) * station.cadence_s * 1e6
 
 
+def heard_us(facts: Facts, station: str) -> int:
+    """Newest event time of any sensor of a station that is not ahead of the clock; 0 when it never spoke."""
+    return max((_heard(facts, i) for i, s in enumerate(facts.registry.series) if s.station == station), default=0)
+
+
 def _heard(facts: Facts, series: int) -> int:
     newest = int(facts.time_us[series])
     if newest <= facts.now_us + CLOCK_AHEAD_US:
@@ -200,10 +206,10 @@ def gap_text(gap_m: float) -> str:
     """`ต่ำกว่าตลิ่ง 0.42 ม.`; empty when it cannot be said."""
     if math.isnan(gap_m):
         return ""
-    rounded = round(gap_m, 2)
-    if rounded == 0:
+    shown = rounded(gap_m, 2)
+    if shown == 0:
         return "น้ำเสมอตลิ่ง"
-    return f"{'สูงกว่า' if rounded > 0 else 'ต่ำกว่า'}ตลิ่ง {abs(rounded):.2f} ม."
+    return f"{'สูงกว่า' if shown > 0 else 'ต่ำกว่า'}ตลิ่ง {abs(shown):.2f} ม."
 
 
 def pin(facts: Facts, observed: Observed) -> Pin:
@@ -253,6 +259,8 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
     held, quantity = observed.station, QUANTITIES[observed.quantity]
     value = number(observed.value, quantity.decimals) if observed.current else NO_VALUE
     unit = UNIT_WORDS[quantity.unit]
+    if observed.quantity == "rain_mm":
+        unit = f"{unit} ใน 24 ชม."
     gap = gap_text(observed.gap_m) if observed.current else ""
     percent = ""
     if observed.current and held.banks and observed.quantity == "stage_m":
@@ -281,6 +289,7 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
         facts=_facts_of(facts, observed, gauge),
         summary=" ".join(w for w in (*words, trend_text(observed).lstrip("↑↓→ ")) if w),
         held=held_at(facts, held.areas, observed.level) if observed.current and observed.judged else "",
+        pin=pin(facts, observed),
     )
 
 
@@ -296,7 +305,7 @@ def thresholds(facts: Facts, observed: Observed) -> tuple[Threshold, ...]:
     if ladder >= 0:
         steps = facts.rules.ladders.enter[:, ladder]
         lines += [
-            Threshold(level=level, label=f"{level_word(level)} {height:.2f}", value=float(height))
+            Threshold(level=level, label=f"{level_word(level)} {number(float(height), 2)}", value=float(height))
             for level, height in enumerate(steps, start=1)
             if np.isfinite(height)
         ]

@@ -62,7 +62,7 @@ def timeline(facts: Facts, stories: Sequence[tuple[Episode, Sequence[Event]]]) -
     kept = [(key, spans) for key, spans in lanes.items() if spans][:LANES_MAX]
     first = -(-(start + _BANGKOK_US) // TICK_US) * TICK_US - _BANGKOK_US
     return TimelineView(
-        title=f"{thai_date(end, weekday=False)} · {thai_clock(start)}–{thai_clock(end)} น.",
+        title=_title(start, end),
         lanes=tuple(
             Lane(
                 place=place_name(facts.registry, area),
@@ -85,6 +85,14 @@ def timeline(facts: Facts, stories: Sequence[tuple[Episode, Sequence[Event]]]) -
         now_at=x(end),
         word_fits=WORD_FITS,
     )
+
+
+def _title(start: int, end: int) -> str:
+    """The span with the day of each end, where they differ."""
+    first, last = thai_date(start, weekday=False), thai_date(end, weekday=False)
+    if first == last:
+        return f"{last} · {thai_clock(start)}–{thai_clock(end)} น."
+    return f"{first} {thai_clock(start)} น. – {last} {thai_clock(end)} น."
 
 
 def _near_together(x: Callable[[int], float], acts: Sequence[tuple[int, str, str, bool]]) -> list[Act]:

@@ -17,7 +17,7 @@ SHORT = {"rain": "ฝน 24 ชม. สูงสุด", "dust": "PM2.5"}
 def wall(
     facts: Facts, everyone: Sequence[Observed], *, chart_of: Callable[[Observed], Chart | None], map_url: str
 ) -> WallView:
-    """What can be read from across the room.
+    """What can be read from across the room: a warning that stands above what is judged dominates.
 
     Parameters
     ----------
@@ -25,14 +25,16 @@ def wall(
     """
     story, rows = incident(facts), alarms(facts)
     known = any(s.known for s in facts.statuses) and facts.judging
-    level = story.judged_level if story else 0 if known else UNHEARD
+    level = story.level if story else 0 if known else UNHEARD
     if story is None:
         title, detail = ("ไม่มีเหตุที่เปิดอยู่", "") if known else (level_word(UNHEARD), "ไม่มีข้อมูลไม่ได้แปลว่าปลอดภัย")
     else:
-        title = f"{story.judged_word} · {story.title}"
+        title = f"{story.word} · {story.title}"
         unseen = f"ไม่มีข้อมูลมา {story.unknown_for}" if story.unknown_for else ""
-        told = f"ประกาศต่อประชาชน: {story.public_word}"
-        detail = " · ".join(t for t in (told, f"เปิดเหตุ {story.opened.clock} น.", story.held, unseen) if t)
+        stands = story.public_level > story.judged_level
+        other = f"ระบบประเมิน: {story.judged_word}" if stands else f"ประกาศต่อประชาชน: {story.public_word}"
+        lapsed = f"ยังไม่ได้ต่ออายุ มีผลถึง {story.lapsed} น." if story.lapsed else ""
+        detail = " · ".join(t for t in (lapsed, other, f"เปิดเหตุ {story.opened.clock} น.", story.held, unseen) if t)
     sent = delivery(facts)
     waiting = unacknowledged(rows)
     cards = {k.key: k for k in kpis(facts, everyone)}
@@ -41,7 +43,8 @@ def wall(
     if cards["stations"].level >= 0:
         shown.append(("radio-tower", "สถานี", f"{cards['stations'].value} {cards['stations'].unit}"))
     if sent is not None:
-        shown.append(("send", "ถึงแล้ว", f"{sent.accepted:,}/{sent.total:,}"))
+        label = "จอตัวอย่าง" if sent.preview else "ส่งออกแล้ว"
+        shown.append(("smartphone" if sent.preview else "send", label, f"{sent.accepted:,}/{sent.total:,}"))
     shown.append(("bell-ring", "รอรับทราบ", str(waiting)))
     return WallView(
         world=world(facts),

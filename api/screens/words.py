@@ -77,18 +77,25 @@ def signed(value: float, decimals: int = 2) -> str:
     """`−0.42`, `+0.18`, `0.00` with a true minus sign; NaN is a dash."""
     if math.isnan(value):
         return NO_VALUE
-    rounded = round(value, decimals)
-    if rounded == 0:
+    shown = rounded(value, decimals)
+    if shown == 0:
         return f"{0:.{decimals}f}"
-    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.{decimals}f}"
+    return f"{'+' if shown > 0 else MINUS}{abs(shown):.{decimals}f}"
 
 
 def number(value: float, decimals: int) -> str:
     """`96.5`; negative with a true minus sign, NaN is a dash."""
     if math.isnan(value):
         return NO_VALUE
-    rounded = round(value, decimals)
-    return f"{MINUS if rounded < 0 else ''}{abs(rounded):.{decimals}f}"
+    shown = rounded(value, decimals)
+    return f"{MINUS if shown < 0 else ''}{abs(shown):.{decimals}f}"
+
+
+def rounded(value: float, decimals: int) -> float:
+    """Rounded without the noise of binary fractions: 85 % of 4.50 m is 3.825, computed a hair less, and must read the
+    same wherever it is shown.
+    """
+    return round(round(value, decimals + 4), decimals)
 
 
 def level_word(level: int, *, language: str = "th") -> str:

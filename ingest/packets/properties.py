@@ -10,7 +10,9 @@ from ingest.packets.errors import Malformed
 from ingest.packets.fields import Body, write_binary, write_number, write_text, write_variable
 
 PROPERTY_BYTES_MAX = 4096
-"""Of one packet: a PUBLISH may have 256 KiB, and user properties by the thousand would hold the event loop."""
+"""Of one packet; a PUBLISH may have 256 KiB."""
+USER_PROPERTIES_MAX = 16
+"""Of one packet: empty ones are five bytes each, and by the hundred they would hold the event loop."""
 
 WILL, CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, DISCONNECT = (
     0, 1, 2, 3, 4, 8, 9, 10, 11, 14,
@@ -139,7 +141,7 @@ def read_properties(body: Body, packet: int) -> Properties:
 
     Raises
     ------
-    Malformed : one that does not exist or does not belong there, twice the same, a value of another type, or too much
+    Malformed : one that does not exist or does not belong there, twice the same, a value of another type, or too many
     """
     length = body.variable()
     if not length:
@@ -153,9 +155,15 @@ def read_properties(body: Body, packet: int) -> Properties:
 
 def _read_fields(body: Body, packet: int) -> Properties:
     found: dict[str, Any] = {}
+    user_properties = 0
     while body.more:
         number = body.variable()
-        if number == USER_PROPERTY:  # In every packet, as often as it likes; nobody here asks for it.
+        if number == USER_PROPERTY:  # In every packet, more than once; nobody here asks for it.
+            user_properties += 1
+            if user_properties > USER_PROPERTIES_MAX:
+                raise Malformed(
+                    f"more user properties than the {USER_PROPERTIES_MAX} that are taken", ReasonCode.QUOTA_EXCEEDED
+                )
             body.text()
             body.text()
             continue

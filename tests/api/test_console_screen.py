@@ -5,10 +5,13 @@ from dataclasses import replace
 import msgspec
 
 from alerts.episode import Episode, Used
+from alerts.ledger import DeliveryState
 from alerts.people import Actor, Address, Role
 from api.screens.console import alarms, console, delivery, incident, kpis, unacknowledged, user
 from api.screens.decisions import decision
 from api.screens.stations import observe
+from api.screens.timeline import timeline
+from api.screens.wall import wall
 from api.views import Choice, ConsoleView
 from tests.api.world import MINUTE_US, World, sample
 
@@ -166,10 +169,16 @@ def test_back_to_normal_but_unseen_is_returned(world: World) -> None:
     assert (row.state, row.level, row.public_word) == ("returned", 0, "เตือนภัย")
 
 
-def test_a_closed_story_is_not_listed(world: World) -> None:
-    world.judge(SAMRAN, 1)
+def test_a_closed_story_that_was_seen_is_not_listed(world: World) -> None:
+    story = world.judge(SAMRAN, 1)
+    world.account("first", Role.OFFICER)
+    seen = world.deps.desk.acknowledge(story.id, version=story.version, actor=OFFICER)
+    assert isinstance(seen, Episode)
+    world.stories[SAMRAN] = seen
     world.judge(SAMRAN, 0)
-    assert alarms(world.facts()) == ()
+    (story,) = world.ledger.episodes(world.kind)
+    assert story.closed_us is not None
+    assert alarms(replace(world.facts(), ended=(story,))) == ()
 
 
 def test_repeats_of_a_notice_are_one_row_with_a_count(world: World) -> None:
@@ -272,3 +281,75 @@ def test_a_notice_about_a_story_names_its_place(world: World) -> None:
     world.notice(story.id, "nobody_reached")
     row = next(row for row in overview(world).alarms if row.is_notice)
     assert (row.place, row.icon) == ("ริมห้วยสำราญ", "send")
+
+
+def test_a_warning_above_what_is_judged_dominates_the_bar_and_the_wall(world: World) -> None:
+    world.judge(SAMRAN, 3)
+    world.publish(SAMRAN, 3)
+    world.judge(SAMRAN, 0)
+    facts = world.facts()
+    bar = incident(facts)
+    assert bar is not None
+    assert (bar.level, bar.word) == (3, "ประกาศอยู่: วิกฤต")
+    screen = wall(facts, observe(facts), chart_of=lambda _: None, map_url="")
+    assert (screen.level, screen.title) == (3, "ประกาศอยู่: วิกฤต · น้ำท่วม · ริมห้วยสำราญ")
+    assert screen.detail.startswith("ระบบประเมิน: ปกติ")
+
+
+def test_a_warning_that_was_not_renewed_is_said_in_the_bar_the_row_and_on_the_wall(world: World) -> None:
+    story = world.judge(SAMRAN, 2)
+    world.publish(SAMRAN, 2)
+    facts = replace(world.facts(), valid_until_us={story.id: world.now_us - 52 * MINUTE_US})
+    bar, row = incident(facts), alarms(facts)[0]
+    assert bar is not None
+    assert (bar.lapsed, row.lapsed) == ("13:43", "13:43")
+    screen = wall(facts, observe(facts), chart_of=lambda _: None, map_url="")
+    assert screen.detail.startswith("ยังไม่ได้ต่ออายุ มีผลถึง 13:43 น.")
+    held = replace(facts, valid_until_us={story.id: world.now_us + MINUTE_US})
+    assert [r.lapsed for r in alarms(held)] == [""]
+
+
+def test_a_story_that_ended_unseen_is_listed_until_somebody_takes_note(world: World) -> None:
+    world.judge(SAMRAN, 2)
+    world.judge(SAMRAN, 0)
+    story = world.ledger.episodes(world.kind)[0]
+    assert story.closed_us is not None
+    facts = replace(world.facts(), ended=(story,))
+    (row,) = alarms(facts)
+    assert (row.state, row.level, row.place, row.decision) == ("returned", 0, "ริมห้วยสำราญ", None)
+    assert "เคยถึงเตือนภัย" in row.what
+    world.account("first", Role.OFFICER)
+    after = world.deps.desk.acknowledge(row.id, version=row.version, actor=OFFICER)
+    assert isinstance(after, Episode)
+    assert alarms(replace(facts, ended=(after,))) == ()
+    assert alarms(replace(facts, ended=(story,), now_us=world.now_us + 25 * 60 * MINUTE_US)) == ()
+
+
+def test_silence_is_as_old_on_the_row_as_on_the_pin(world: World) -> None:
+    world.put("WL-01/stage_m", [2.0])
+    world.now_us += 9 * MINUTE_US
+    world.judge("WL-01", 1, hazard="station")
+    world.judge("WL-03", 1, hazard="station")
+    facts = world.facts()
+    said = {row.station: row.what for row in alarms(facts)}
+    assert said == {"WL-01": "ไม่มีข้อมูลมา 9 นาที", "WL-03": "ยังไม่เคยส่งข้อมูล"}
+    assert next(p.text for p in overview(world).pins if p.station == "WL-01") == "9 นาที"
+
+
+def test_the_phone_on_the_screen_is_not_counted_as_sent(world: World) -> None:
+    world.judge(SAMRAN, 2)
+    world.publish(SAMRAN, 2)
+    counts = {("preview", DeliveryState.ACCEPTED): 4, ("line", DeliveryState.QUEUED): 2}
+    facts = replace(world.facts(), deliveries=counts)
+    card = delivery(facts)
+    assert card is not None
+    assert (card.preview, card.accepted, card.total) == (False, 0, 2)
+    alone = delivery(replace(facts, deliveries={("preview", DeliveryState.ACCEPTED): 4}))
+    assert alone is not None
+    assert (alone.preview, alone.accepted) == (True, 4)
+
+
+def test_a_timeline_over_midnight_names_both_days(world: World) -> None:
+    assert timeline(world.facts(), ()).title == "22 พ.ย. 2569 · 02:35–14:35 น."
+    world.now_us -= 12 * 60 * MINUTE_US
+    assert timeline(world.facts(), ()).title == "21 พ.ย. 2569 14:35 น. – 22 พ.ย. 2569 02:35 น."

@@ -63,12 +63,29 @@ def test_knowledge_that_rests_on_old_readings_is_none(world: World) -> None:
     assert page(world).level == -2
 
 
-def test_a_reach_without_knowledge_is_named(world: World) -> None:
+def test_normal_is_for_what_is_known_and_the_rest_is_named(world: World) -> None:
     calm(world)
     world.known(PHONYANG, known=False)
     view = page(world)
-    assert view.level == 0
-    assert view.detail == "ไม่มีข้อมูล: ริมห้วยโพนยาง"
+    assert (view.level, view.calm, view.headline) == (-2, False, "ข้อมูลไม่ครบ")
+    assert view.sentence == "ไม่มีประกาศเตือนภัย · ทราบว่าปกติเฉพาะ ริมห้วยสำราญ"
+    assert view.detail == "ไม่มีข้อมูล: ริมห้วยโพนยาง · ไม่มีข้อมูลไม่ได้แปลว่าปลอดภัย"
+    assert page(world, language="en").headline == "Incomplete data"
+    assert page(world, village="33160801").calm
+
+
+def test_one_gauge_of_three_does_not_make_a_reach_normal(world: World) -> None:
+    world.put("WL-02/stage_m", [1.8] * 5)
+    world.put("WL-04/stage_m", [1.1] * 5)
+    world.known(SAMRAN)
+    world.known(PHONYANG)
+    view = page(world)
+    assert (view.level, view.headline) == (-2, "ข้อมูลไม่ครบ")
+    world.known(PHONYANG, known=False)
+    assert page(world).sentence == "ไม่มีประกาศเตือนภัย · เห็นระดับน้ำเฉพาะที่ ฝายห้วยสำราญ, บ้านดอนกลาง"
+    world.known(PHONYANG)
+    world.put("WL-01/stage_m", [2.0] * 5)
+    assert page(world).headline == "ปกติ"
 
 
 def test_a_silent_station_is_no_flood_status(world: World) -> None:
@@ -273,8 +290,28 @@ def test_a_warning_whose_area_was_configured_away_is_still_shown_to_all(world: W
     assert page(world, village="33160804").level == 3
 
 
-def test_water_over_the_bank_is_named_although_nothing_is_announced(world: World) -> None:
-    world.put("WL-01/stage_m", [4.8])
+def test_water_over_the_bank_is_the_headline_although_nothing_is_announced(world: World) -> None:
+    world.put("WL-01/stage_m", [4.92])
+    view = page(world)
+    assert (view.level, view.calm, view.observed, view.headline) == (0, False, True, "น้ำสูงกว่าตลิ่ง 42 ซม.")
+    assert view.sentence == "ที่ สะพานบ้านโพนยาง · ยังไม่มีประกาศ ติดตามใกล้ชิด"
+    english = page(world, language="en")
+    assert (english.headline, "Ban Phon Yang bridge" in english.sentence) == ("Water 42 cm over the bank", True)
+
+
+def test_a_warning_whose_time_has_passed_stands_and_says_so(world: World) -> None:
     calm(world)
-    assert page(world).sentence.startswith("น้ำล้นตลิ่งแล้วที่ สะพานบ้านโพนยาง")
-    assert "Ban Phon Yang bridge" in page(world, language="en").sentence
+    story = world.judge(SAMRAN, 2)
+    world.publish(SAMRAN, 2)
+    for until_us, said in ((world.now_us + MINUTE_US, False), (world.now_us - 52 * MINUTE_US, True)):
+        facts = replace(world.facts(), valid_until_us={story.id: until_us})
+        view = public(facts, observe(facts), Reader())
+        assert view.level == 2
+        assert ("ยังไม่ได้ต่ออายุ · ที่ทราบล่าสุดมีผลถึง 13:43 น." in view.detail) == said
+
+
+def test_the_whole_place_can_be_chosen_again(world: World, client: Browser) -> None:
+    calm(world)
+    chosen = client.get("/?v=33160807").text
+    assert '<option value="">ทุกหมู่บ้าน</option>' in chosen
+    assert "selected>หมู่ 7" in chosen

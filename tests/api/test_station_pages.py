@@ -35,6 +35,36 @@ def test_a_resident_reads_a_station_without_signing_in(world: World, client: Bro
     assert len(answer.content) < 60_000
 
 
+def test_a_resident_reads_what_is_announced_and_what_is_observed_but_no_judged_level(
+    world: World, client: Browser
+) -> None:
+    world.put("WL-01/stage_m", [4.72] * 30)
+    world.judge("331608-samran", 3)
+    page = client.get("/stations/WL-01").text
+    assert "ประกาศสำหรับพื้นที่นี้: ยังไม่มีประกาศ" in text(page)
+    assert "สูงกว่าตลิ่ง 0.22 ม." in text(page)
+    for word in ("วิกฤต", "เตือนภัย 3.8", "เฝ้าระวัง", "ตัดสิน"):
+        assert word not in page, word
+    assert "ตลิ่ง · เส้น 3: 4.50" in page
+    world.publish("331608-samran", 3)
+    world.real_us += 1_000_000
+    with world.client() as another:
+        assert "ประกาศสำหรับพื้นที่นี้: วิกฤต" in text(another.get("/stations/WL-01").text)
+
+
+def test_a_threshold_reads_the_same_in_the_graph_and_in_the_list(world: World, client: Browser) -> None:
+    world.put("WL-01/stage_m", [3.9] * 30)
+    page = text(client.get("/stations/WL-01").text)
+    assert "เส้น 2: 3.83" in page
+    assert "เส้น 2 3.83 ม." in page
+    assert "3.82" not in page
+
+
+def test_rain_says_over_how_long(world: World, client: Browser) -> None:
+    world.put("RF-01/rain_mm", [98.6])
+    assert "98.6 มม. ใน 24 ชม." in text(client.get("/stations/RF-01").text)
+
+
 @pytest.mark.parametrize("window", ["6h", "3d", "99y", "<script>"])
 def test_any_window_gives_a_page(world: World, client: Browser, window: str) -> None:
     world.put("WL-01/stage_m", [2.0] * 30)
@@ -144,7 +174,7 @@ def test_a_level_that_waits_for_its_time_says_how_long(world: World) -> None:
 def test_a_level_between_its_two_lines_says_below_what_it_must_fall(world: World) -> None:
     world.judge("331608-samran", 3)
     world.put("WL-01/stage_m", [4.4] * 20)
-    assert held(world)[0] == "ลดแล้ว แต่ยังไม่ต่ำกว่า 4.27 ที่ สะพานบ้านโพนยาง"
+    assert held(world)[0] == "ลดแล้ว แต่ยังไม่ต่ำกว่า 4.28 ม. ที่ สะพานบ้านโพนยาง"
 
 
 def test_a_level_that_the_evidence_carries_is_not_held(world: World) -> None:

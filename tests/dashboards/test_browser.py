@@ -1,6 +1,8 @@
 """The pages in a real Chromium under the real content security policy, against a loopback stand."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import re
 import time
@@ -476,7 +478,7 @@ def test_a_lost_server_greys_the_screen_until_it_is_back(visit: Callable[..., Wa
         ("/console", ".overview"),
         ("/", ".pub-main"),
         ("/preview", ".preview"),
-        ("/wall", ".wall-main"),
+        ("/wall", ".wall-banner"),
         ("/stations/WL-01", ".pub-main"),
         ("/console/stations/WL-01", ".page"),
     ],
@@ -664,6 +666,105 @@ def test_a_release_asks_once_more_and_names_version_and_level(visit: Callable[..
     with page.expect_response(re.compile("release")):
         page.locator(".alarm").get_by_role("button", name="ขอประกาศ เตือนภัย").click()
     assert stand.posts == [("/api/v1/episodes/flood.33160801.20261122T0440Z/release", "version=4&level=2", "token-1")]
+
+
+def test_lowering_is_folded_away_from_where_the_release_was(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
+    released = samples.decision(choices=(samples.choice("lower", 1, "ask"),))
+    view = samples.console(incident=samples.incident(decision=released), alarms=(samples.alarm(decision=released),))
+    page = visit("/console").page
+    stand.wait_for_stream()
+    release = page.locator("#incident").get_by_role("button", name="ขอประกาศ เตือนภัย").bounding_box()
+    assert release
+    stand.say("incident", pages.render("console/_incident.html", view=view))
+    stand.say("alarms", pages.render("console/_alarms.html", view=view))
+    lower = page.locator("#incident button[hx-post$='/lower']")
+    expect(lower).to_be_hidden()
+    # The second click of an impatient finger opens nothing more than the fold.
+    page.mouse.click(release["x"] + release["width"] - 20, release["y"] + release["height"] / 2)
+    assert stand.posts == []
+    row = page.locator(".alarm .lowering")
+    row.locator("summary").click()
+    expect(row.locator("button")).to_be_visible()
+    stand.say("alarms", pages.render("console/_alarms.html", view=dataclasses.replace(view, unacknowledged=7)))
+    expect(page.locator("#badge")).to_have_text("7")
+    expect(row.locator("button")).to_be_visible()
+
+
+def test_nothing_is_decided_on_a_lost_line(visit: Callable[..., Watched], stand: Stand) -> None:
+    page = visit("/console", 1366, 768, clock=True).page
+    stand.wait_for_stream()
+    button = page.locator(".needs-acknowledge").first
+    expect(button).to_be_enabled()
+    forward_until(page, page.locator("#lost").is_visible, 4000)
+    expect(button).to_be_disabled()
+    expect(button).to_have_attribute("title", "ขาดการติดต่อ: ทำรายการไม่ได้")
+    expect(page.locator("#lost")).to_contain_text("รับทราบและประกาศไม่ได้")
+    # The clock of the page, not of the watch: an exercise runs faster.
+    expect(page.locator("#lost-since")).to_have_text("14:35 น.")
+    stand.say("alive", "")
+    expect(button).to_be_enabled()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080), (390, 844)])
+def test_on_the_wall_nothing_covers_anything(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages, width: int, height: int
+) -> None:
+    (card,) = samples.wall().stations
+    view = samples.wall(world=samples.world(kind="exercise", speed=120.0), stations=(card, card, card))
+    stand.routes["/walled"] = html(pages.render("wall.html", view=view))
+    page = visit("/walled", width, height, clock=True).page
+    for station in page.locator(".wall-station").all():
+        boxes = [
+            b for part in ("h2", ".tag", ".wall-value", ".wall-text") if (b := station.locator(part).bounding_box())
+        ]
+        assert len(boxes) == 4
+        for one, other in itertools.combinations(boxes, 2):
+            wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
+            high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
+            assert min(wide, high) <= 1, (one, other)
+    clock = page.locator("#now").bounding_box()
+    assert clock
+    assert clock["x"] + clock["width"] <= width
+    stand.wait_for_stream()
+    forward_until(page, page.locator("#lost").is_visible, 4000)
+    tops = [b for s in ("#lost", ".drill", ".wall-banner") if (b := page.locator(s).bounding_box())]
+    for above, below in itertools.pairwise(tops):
+        assert above["y"] + above["height"] <= below["y"] + 1
+    assert len(tops) == 3
+
+
+def test_the_pin_and_the_panel_of_a_station_say_the_same(
+    visit: Callable[..., Watched], stand: Stand, pages: Pages
+) -> None:
+    def at(text: str) -> dict[str, Any]:
+        return {"pin": dataclasses.replace(samples.PINS[1], text=text)}
+
+    stand.routes["/console"] = html(
+        pages.render("console/overview.html", view=samples.console(panel=samples.panel(**at("−0.42"))))
+    )
+    stand.routes["/console/panel/WL-01"] = html(pages.render("console/_panel.html", view=samples.panel(**at("−0.31"))))
+    page = visit("/console").page
+    pin = page.locator("[data-station='WL-01'] .pin")
+    expect(pin).to_contain_text("−0.42")
+    stand.wait_for_stream()
+    newer = [dataclasses.asdict(dataclasses.replace(p, text="−0.35")) for p in samples.PINS]
+    stand.say("pins", json.dumps(newer))
+    expect(page.locator("[data-station='WL-03'] .pin")).to_contain_text("−0.35")
+    expect(pin).to_contain_text("−0.31")
+
+
+def test_without_scripts_the_overview_says_how_old_it_is(browser: Browser, stand: Stand, pages: Pages) -> None:
+    stand.begin({"/console": html(pages.render("console/overview.html", view=samples.console()))})
+    with contextlib.closing(browser.new_context(java_script_enabled=False)) as context:
+        page = context.new_page()
+        page.goto(f"{stand.url}/console")
+        expect(page.locator(".no-script")).to_contain_text("หน้านี้ไม่อัปเดตเอง")
+        expect(page.locator(".no-script")).to_contain_text("14:35 น.")
+        expect(page.locator(".no-script a")).to_have_text("โหลดใหม่")
+        expect(page.locator("#map")).to_be_hidden()
+        expect(page.locator(".needs-acknowledge").first).to_be_hidden()
 
 
 def test_a_refusal_is_said_in_its_own_words(visit: Callable[..., Watched], stand: Stand) -> None:

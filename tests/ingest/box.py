@@ -44,7 +44,14 @@ class PumpBox:
         self.failures: dict[str, int] = {}
         """Times that a part is still to fail: process, refuse or on_status."""
         self.loop = asyncio.new_event_loop()
-        self.pump = Pump(process=self._process, refuse=self._refuse, on_status=self._on_status, limits=limits)
+        self.defects: list[BaseException] = []
+        self.pump = Pump(
+            process=self._process,
+            refuse=self._refuse,
+            on_status=self._on_status,
+            limits=limits,
+            failed=self.defects.append,
+        )
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self.run(self.pump.start())

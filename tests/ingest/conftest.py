@@ -33,6 +33,12 @@ def box(make_box: Callable[..., Box]) -> Box:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not gather: for tests that go through many batches one after the other."""
+    monkeypatch.setattr("ingest.pump.GATHER_S", 0.0)
+
+
+@pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A running broker with the limits of deploy/mosquitto.conf, open to everybody."""
     broker = Mosquitto(tmp_path).start()

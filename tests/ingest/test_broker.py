@@ -298,6 +298,7 @@ def test_a_broker_does_not_hold_up_devices(mosquitto: Mosquitto, make_broker_box
     assert not box.pump.inbox.is_full
 
 
+@pytest.mark.usefixtures("hasty")
 def test_both_doors_are_served_in_turns(mosquitto: Mosquitto, make_broker_box: MakeBox) -> None:
     box = make_broker_box(Limits(batch_messages=10))
     endpoint = Endpoint(

@@ -53,7 +53,8 @@ def a_broker(alarm: Callable[[str, str], None]) -> Broker:
 def test_each_growth_of_the_count_is_told_also_after_the_broker_began_anew() -> None:
     told: list[str] = []
     broker = a_broker(lambda name, text: told.append(f"{name} {text.split()[0]}"))
-    for count in (b"0", b"7", b"7", b"9", b"4", b"no number", b"-1", b"4"):
+    no_counts = (b"no number", b"-1", b"9" * 16, b"9" * 30, b"9" * 5_000, b"1" + b"0" * 16, b"")
+    for count in (b"0", b"7", b"7", b"9", b"4", *no_counts, b"4"):
         broker.dropped(count)
     assert told == ["broker_drops 7", "broker_drops 2", "broker_drops 4"]
     assert broker.drops == 13
@@ -100,6 +101,21 @@ def test_a_subscription_that_is_refused_is_told_once(make_broker_box: Callable[.
                 device.sendall(b"\x90\x05" + subscribe[2:4] + b"\x01\x80\x00")
         assert box.alarm_names == ["broker_refused"]
         assert "acl_file" in box.alarms[0][1]
+
+
+@pytest.mark.usefixtures("in_haste")
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_that_grants_qos_0_only_is_told_and_no_way_in(
+    mosquitto: Mosquitto, make_broker_box: Callable[..., BrokerBox], protocol: str
+) -> None:
+    restart_with(mosquitto, "max_qos 0", KEEPING, "allow_anonymous true")
+    box = make_broker_box(connected=False, protocol=protocol)
+    until(lambda: mosquitto.log.count("New client connected") >= 3)
+    assert box.alarm_names == ["broker_refused"]
+    assert "max_qos" in box.alarms[0][1]
+    assert not box.broker.connected
+    restart_with(mosquitto, KEEPING, "allow_anonymous true")
+    until(lambda: box.broker.connected)
 
 
 def test_a_broker_that_is_away_is_said_once_with_the_reason(

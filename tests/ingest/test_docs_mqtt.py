@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.packets.properties import PROPERTY_BYTES_MAX
+from ingest.packets.properties import PROPERTY_BYTES_MAX, USER_PROPERTIES_MAX
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
@@ -62,6 +62,8 @@ def test_every_statement_that_the_code_cites_of_mqtt_5_is_one() -> None:
     assert [(section, number) for section, number in cited if int(number) > STATEMENTS_OF_5.get(section, 0)] == []
 
 
-def test_the_bound_of_properties_is_that_of_the_page() -> None:
+def test_the_bounds_of_properties_are_those_of_the_page() -> None:
     wire = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
     assert f"| properties of one packet (MQTT 5) | {PROPERTY_BYTES_MAX // 1024} KiB |" in wire
+    assert f"| user properties of one packet (MQTT 5) | {USER_PROPERTIES_MAX} |" in wire
+    assert f"more than {USER_PROPERTIES_MAX} user properties" in PAGE

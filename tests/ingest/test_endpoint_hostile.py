@@ -8,8 +8,19 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.connection import Connection
-from ingest.packets import Connack, Connect, Disconnect, Pingreq, Pingresp, Puback, encode
+from ingest.connection import TURN_S, Connection
+from ingest.packets import (
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Suback,
+    Subscribe,
+    encode,
+)
 from tests.ingest.box import Box, Device, connect, data, narrow, numbered, only, until
 
 GOOD = Connect("", user_name="WL-01", password=b"right")
@@ -88,18 +99,28 @@ def test_nothing_is_heard_after_closing_even_if_answers_were_still_to_be_taken(b
     assert box.endpoint.counters.messages == 0
 
 
-def test_many_small_packets_do_not_take_the_turn_of_others(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.connection.TURN_PACKETS", 10)
-    box.gate.clear()
+COSTLY = Subscribe(1, (("", 0),) * 1_300)
+"""About a millisecond of work in 4 KiB."""
+
+
+@pytest.mark.parametrize(
+    ("turn_s", "packet", "answer", "count"),
+    [(0.0, Pingreq(), Pingresp(), 1_000), (TURN_S, COSTLY, Suback(1, (0x80,) * 1_300), 100)],
+    ids=["small", "costly"],
+)
+def test_many_packets_do_not_take_the_turn_of_others(
+    box: Box, monkeypatch: pytest.MonkeyPatch, turn_s: float, packet: Packet, answer: Packet, count: int
+) -> None:
+    monkeypatch.setattr("ingest.connection.TURN_S", turn_s)
     with connect(box) as busy, connect(box, "WL-02") as quiet:
         until(lambda: box.endpoint.counters.connections == 2)
         order: list[str] = []
         for guest in box.endpoint.door.guests():
             assert isinstance(guest, Connection)
             monkeypatch.setattr(guest, "send", _noting(guest, order))
-        box.loop.call_soon_threadsafe(_feed_at_once, box, {"WL-01": b"\xc0\0" * 1_000, "WL-02": b"\xc0\0"})
+        box.loop.call_soon_threadsafe(_feed_at_once, box, {"WL-01": encode(packet) * count, "WL-02": b"\xc0\0"})
         assert quiet.receive() == [Pingresp()]
-        assert busy.receive(1_000) == [Pingresp()] * 1_000
+        assert busy.receive(count) == [answer] * count
     assert order.index("WL-02") <= 10
 
 
@@ -120,7 +141,7 @@ def _feed_at_once(box: Box, segments: dict[str, bytes]) -> None:
 
 
 def test_a_turn_ends_and_nothing_is_lost_or_reordered(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.connection.TURN_PACKETS", 3)
+    monkeypatch.setattr("ingest.connection.TURN_S", 0.0)
     with connect(box) as device:
         device.send(*numbered(500), Disconnect())
         until(lambda: len(box.messages) == 500)

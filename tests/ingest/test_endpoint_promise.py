@@ -61,6 +61,17 @@ def test_a_batch_has_a_largest_size(make_box: Callable[..., Box]) -> None:
     assert max(len(batch) for batch in box.batches) <= 7
 
 
+def test_a_batch_has_a_largest_size_in_bytes(make_box: Callable[..., Box]) -> None:
+    box = make_box(batch_bytes=20_000)
+    box.gate.clear()
+    with connect(box) as device:
+        device.send(*(data(bytes(6_000), number) for number in range(1, 31)))
+        until(lambda: box.pump.counters.messages == 30)
+        box.gate.set()
+        assert device.receive(30) == [Puback(number) for number in range(1, 31)]
+    assert max(len(batch) for batch in box.batches) == 4
+
+
 def test_qos_0_is_processed_in_its_turn_and_not_acknowledged(box: Box) -> None:
     with connect(box) as device:
         device.send(data(b"a", 1), data(b"b"), data(b"c", 3))
@@ -97,6 +108,34 @@ def test_nothing_is_lost_or_reordered_while_storing_fails(box: Box, caplog: pyte
     assert box.pump.healthy
     assert box.endpoint.counters.failed_batches == 3
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_what_keeps_failing_is_said_again_from_time_to_time(
+    box: Box, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "SAY_S", 0.1)
+    box.failures["process"] = 1_000_000
+    with connect(box) as device:
+        device.send(data(b"x", 1))
+        until(lambda: caplog.text.count("OSError: process: disk full") >= 3)
+        assert box.pump.counters.failed_batches >= 3
+        box.failures.clear()
+        assert device.receive() == [Puback(1)]
+
+
+def test_a_defect_of_the_pump_is_told_to_who_can_start_it_anew(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    defect = RuntimeError("a defect")
+
+    def fail(_: object) -> None:
+        raise defect
+
+    with connect(box) as device:
+        monkeypatch.setattr(box.pump.inbox, "release", fail)
+        device.send(data(b"x", 1))
+        until(lambda: box.defects)
+        assert box.defects == [defect]
+        assert not box.pump.healthy
+        box.run(box.endpoint.stop(timeout_s=0.01))
 
 
 def test_the_wait_between_two_tries_grows_to_its_bound(

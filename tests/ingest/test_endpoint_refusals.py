@@ -178,6 +178,7 @@ def test_an_empty_payload_is_a_message(box: Box) -> None:
     assert box.payloads == [b""]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_noise_harms_nobody_else(box: Box) -> None:
     noise = random.Random(20260801)
     with connect(box, "WL-02") as good:

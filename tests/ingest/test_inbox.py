@@ -1,14 +1,16 @@
 """What waits: in order for each station, in turns among stations, with room for everyone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.inbox import Arrival, Inbox
 from ingest.limits import Limits
 from ingest.message import Message, Reason, Rejection
+from tests.builders import thorough
 
 
 @dataclass(eq=False)
@@ -39,17 +41,17 @@ class Sender:
         self.inbox.put(Arrival(Message(self.station, payload, received_us, ""), self, rejection=rejection))
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@thorough(100)
 @given(st.lists(st.sampled_from("ABCDE"), max_size=80), st.integers(1, 12))
 def test_the_inbox_serves_each_line_in_order_and_all_lines_in_turn(arrivals: list[str], limit: int) -> None:
-    inbox = Inbox(Limits())
+    inbox = Inbox(Limits(batch_messages=limit))
     senders = {station: Sender(inbox, station) for station in "ABCDE"}
     for number, station in enumerate(arrivals):
         senders[station].put(b"%d" % number, number)
     taken: list[Message] = []
     while inbox.size:
         waiting = set(inbox._lines)
-        batch = inbox.take(limit)
+        batch = inbox.take()
         assert 0 < len(batch) <= limit
         assert len({arrival.sender.station for arrival in batch}) == min(len(waiting), limit)
         taken += [arrival.message for arrival in batch]
@@ -62,25 +64,51 @@ def test_the_inbox_serves_each_line_in_order_and_all_lines_in_turn(arrivals: lis
     assert all((sender.unacked, sender.unacked_bytes) == (0, 0) for sender in senders.values())
 
 
+@thorough(100)
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 3_000)), min_size=1, max_size=60))
+def test_a_batch_is_bounded_in_bytes_and_in_order_and_every_line_gets_its_share(sent: list[tuple[str, int]]) -> None:
+    bound, largest = 6_000, 3_000
+    inbox = Inbox(Limits(batch_bytes=bound))
+    senders = {station: Sender(inbox, station) for station in "ABC"}
+    for number, (station, length) in enumerate(sent):
+        senders[station].put(bytes(length), number)
+    taken: list[Message] = []
+    passed_over: Counter[str] = Counter()
+    while inbox.size:
+        waiting = set(inbox._lines)
+        batch = inbox.take()
+        assert batch
+        assert sum(len(arrival.message.payload) for arrival in batch) < bound + largest
+        served = {arrival.sender.station for arrival in batch}
+        passed_over = Counter({station: passed_over[station] + 1 for station in waiting - served})
+        assert max(passed_over.values(), default=0) <= 1
+        taken += [arrival.message for arrival in batch]
+        inbox.release(batch)
+    for station in "ABC":
+        order = [message.received_us for message in taken if message.topic == station]
+        assert order == [number for number, (name, _) in enumerate(sent) if name == station]
+    assert (inbox.bytes, inbox.size) == (0, 0)
+
+
 def test_small_batches_go_round_among_many_lines() -> None:
-    inbox = Inbox(Limits())
+    inbox = Inbox(Limits(batch_messages=2))
     senders = [Sender(inbox, station) for station in "ABCDE"]
     for _ in range(3):
         for sender in senders:
             sender.put(b"")
-    served = [arrival.sender.station for _ in range(5) for arrival in inbox.take(2)]
+    served = [arrival.sender.station for _ in range(5) for arrival in inbox.take()]
     assert sorted(served) == list("AABBCCDDEE")
 
 
 def test_those_who_fill_the_inbox_do_not_shut_out_those_who_wait() -> None:
-    inbox = Inbox(Limits(inbox_bytes=10 * 512, unacked_messages=5))
+    inbox = Inbox(Limits(inbox_bytes=10 * 512, unacked_messages=5, batch_messages=5))
     greedy = [Sender(inbox, f"greedy-{number}") for number in range(4)]
     quiet = Sender(inbox, "quiet")
     for sender in (*greedy, quiet):
         sender.go_on()
     assert (quiet.turns, inbox.is_full) == ([0], True)
     for _ in range(6):
-        inbox.release(inbox.take(5))
+        inbox.release(inbox.take())
         inbox.resume()
     assert sum(quiet.turns) > 0
     assert all(sum(sender.turns) > 0 for sender in greedy)
@@ -105,7 +133,7 @@ def test_refusals_of_one_station_leave_room_for_those_of_another() -> None:
         bad.put(b"", rejection=Rejection(Reason.NOT_MQTT, ""))
     assert not inbox.has_room_for_refusal("A")
     assert inbox.has_room_for_refusal("B")
-    batch = inbox.take(10)
+    batch = inbox.take()
     assert not inbox.has_room_for_refusal("A")
     inbox.release(batch)
     assert inbox.has_room_for_refusal("A")

@@ -17,6 +17,7 @@ from tests.ingest.device5 import hello5
 from tests.ingest.test_mqtt5_packets import cut, hostile, packets
 
 OLD = Connect("gauge", user_name="WL-01", password=b"right")
+pytestmark = pytest.mark.usefixtures("hasty")
 lively = settings(thorough(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

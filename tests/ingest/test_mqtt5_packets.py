@@ -32,6 +32,8 @@ from ingest.packets import (
     encode_pubacks,
 )
 from ingest.packets.codes import CONNACK_CODES, DISCONNECT_CODES, PUBACK_CODES, SUBACK_CODES, UNSUBACK_CODES
+from ingest.packets.fields import write_binary, write_variable
+from ingest.packets.properties import PROPERTY_BYTES_MAX, USER_PROPERTIES_MAX
 from tests.builders import thorough
 
 ALIASES = 16
@@ -261,7 +263,8 @@ WRONG = {
     "properties without their length": (b"\x30\3\0\1t", 0x81),
     "a length that is longer than it needs": (b"\x30\5\0\1t\x80\0", 0x81),
     "a length of five bytes": (b"\x30\x09\0\1t\x80\x80\x80\x80\1x", 0x81),
-    "properties by the thousand": (b"\x30\x88\x20\0\1t\x84\x20" + PAIR * 588 + b"x" * 3, 0x97),
+    "user properties by the dozen": (publish_with(b"\x26\0\0\0\0" * 17), 0x97),
+    "properties of more than 4 KiB": (b"\x30\x88\x20\0\1t\x84\x20" + PAIR * 588 + b"x" * 3, 0x97),
     "a payload format that is neither": (publish_with(b"\1\2"), 0x82),
     "a response topic with a wildcard": (publish_with(b"\x08\0\1#"), 0x82),
     "a subscription identifier from a client": (publish_with(b"\x0b\1"), 0x82),
@@ -319,9 +322,11 @@ def test_what_is_wrong_in_mqtt_5_is_said_by_its_code(data: bytes, code: int) -> 
 
 
 def test_most_properties_are_taken() -> None:
-    body = b"\0\1t\xff\x1f" + PAIR * 584 + b"\3\0\4json" + b"payload"
-    assert read([b"\x30" + bytes((len(body) & 127 | 128, len(body) >> 7)) + body]) == [
-        Publish(b"t", b"payload", properties=Properties(content_type="json"))
+    most = PAIR * USER_PROPERTIES_MAX
+    blob = bytes(PROPERTY_BYTES_MAX - len(most) - 3)
+    body = b"\0\1t" + write_variable(PROPERTY_BYTES_MAX) + most + b"\x09" + write_binary(blob) + b"payload"
+    assert read([b"\x30" + write_variable(len(body)) + body]) == [
+        Publish(b"t", b"payload", properties=Properties(correlation_data=blob))
     ]
 
 

@@ -15,7 +15,7 @@ from tests.builders import SOAK
 from tests.live.installation import Installation
 from tests.live.records import Reading, Stream
 
-MESSAGES = 50_000 if SOAK else 12_000
+MESSAGES = 50_000 if SOAK else 8_000
 KILLS = 5 if SOAK else 2
 """Of the real floods; those of our own get half of both."""
 SEEDS = range(5) if SOAK else (20261122,)

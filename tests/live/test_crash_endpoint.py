@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.crash import KILLS, MESSAGES, SEEDS, Fleet, await_settling, kill_worker, strike
-from tests.live.records import MINUTE_US, RIVER_STEP_US, STATIONS, Sent, now_us, of_our_own, of_rivers
+from tests.live.records import RIVER_STEP_US, STATIONS, Sent, now_us, of_rivers
 from tests.live.verdict import assert_nothing_lost_and_same_story
 from tests.live.ways import EndpointWay
 
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.live
 @pytest.mark.parametrize("seed", SEEDS)
 def test_real_floods_survive_a_killed_worker(tmp_path: Path, reference: Path, seed: int) -> None:
     endure(tmp_path, of_rivers(reference, MESSAGES, now_us()), cadence_us=2 * RIVER_STEP_US, kills=KILLS, seed=seed)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_floods_of_our_own_survive_a_killed_worker(tmp_path: Path, seed: int) -> None:
-    sent = of_our_own(MESSAGES // 2, now_us(), seed=seed)
-    endure(tmp_path, sent, cadence_us=10 * MINUTE_US, kills=(KILLS + 1) // 2, seed=seed)
 
 
 def endure(folder: Path, sent: Sent, *, cadence_us: int, kills: int, seed: int) -> None:

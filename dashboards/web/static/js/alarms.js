@@ -17,7 +17,7 @@ function dress() {
   const count = Number(list.querySelector("[data-unacknowledged]").dataset.unacknowledged);
   // Who asked cannot be the second person: the server refuses it, so it is not offered.
   for (const button of document.querySelectorAll("[data-asked-by]")) {
-    button.hidden = button.dataset.askedBy === document.body.dataset.account;
+    (button.closest("details") ?? button).hidden = button.dataset.askedBy === document.body.dataset.account;
   }
   badge.hidden = count === 0;
   badge.textContent = String(count);
@@ -32,7 +32,7 @@ list.addEventListener("click", ({ target }) => {
   } else if (tab) {
     list.dataset.filter = tab.dataset.filter;
     dress();
-  } else if (row && !target.closest("button")) {
+  } else if (row && !target.closest("button, summary")) {
     choose(row);
   }
 });
@@ -64,7 +64,7 @@ list.addEventListener("keydown", (event) => {
     row.querySelector("[data-acknowledge]")?.click();
   } else if (event.code === "KeyR") {
     // Only there: what is told to people is pressed on purpose, and asks once more.
-    [...row.querySelectorAll(".needs-release")].find((button) => button.offsetParent !== null)?.focus();
+    [...row.querySelectorAll("button.needs-release, .lowering > summary")].find((button) => button.offsetParent !== null)?.focus();
   }
 });
 
@@ -81,16 +81,18 @@ document.addEventListener("keydown", (event) => {
 
 // A fragment replaces every row: whoever was on one stays there, and the list does not move under the eyes.
 let at = [];
-let kept = { at, top: 0 };
+let kept = { at, top: 0, open: [] };
 list.addEventListener("focusin", ({ target }) => (at = [target.id, target.closest(".alarm")?.id]));
 list.addEventListener("focusout", ({ target }) => {
   if (!target.disabled) at = []; // a button that was pressed loses the focus while its request is on the way
 });
-list.addEventListener("htmx:sseBeforeMessage", () => (kept = { at, top: list.scrollTop }));
+const unfolded = () => [...document.querySelectorAll(".lowering[open]")].map((e) => e.id);
+list.addEventListener("htmx:sseBeforeMessage", () => (kept = { at, top: list.scrollTop, open: unfolded() }));
 list.addEventListener("htmx:sseMessage", () => {
   dress();
   sayNew();
   announce("tints", tints());
+  for (const id of kept.open) document.getElementById(id)?.setAttribute("open", "");
   const there = kept.at.map((id) => id && document.getElementById(id)).find(Boolean);
   if (there && there !== document.activeElement) there.focus({ preventScroll: true });
   list.scrollTop = kept.top;

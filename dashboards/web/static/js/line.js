@@ -5,7 +5,7 @@ const WATCH_MS = 1000;
 
 const banner = document.getElementById("lost");
 const english = document.documentElement.lang === "en";
-const clock = new Intl.DateTimeFormat(english ? "en-GB" : "th-TH-u-ca-buddhist", { timeZone: "Asia/Bangkok", timeStyle: "medium" });
+const moment = new Intl.DateTimeFormat(english ? "en-GB" : "th-TH", { timeZone: "Asia/Bangkok", timeStyle: "short" });
 let heardAt = Date.now();
 let brokenAt = null;
 let silentMs = SILENT_MS;
@@ -27,6 +27,12 @@ export function expectWithin(ms) {
   silentMs = ms;
 }
 
+/** The clock of the page itself: an exercise may run faster than the watch on the wall, and the two are never mixed. */
+function shownAt() {
+  const now = document.getElementById("now")?.dateTime ?? document.querySelector("[data-now]").dataset.now;
+  return moment.format(new Date(now)) + (english ? "" : " น.");
+}
+
 function age(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const minutes = Math.floor(seconds / 60);
@@ -40,7 +46,7 @@ function look() {
   const now = Date.now();
   const lost = (brokenAt !== null && now - brokenAt >= BROKEN_MS) || now - heardAt > silentMs;
   if (lost) {
-    document.getElementById("lost-since").textContent = `${clock.format(heardAt)}${english ? "" : " น."}`;
+    document.getElementById("lost-since").textContent = shownAt();
     document.getElementById("lost-age").textContent = age(now - heardAt);
   }
   if (banner.hidden === lost) {

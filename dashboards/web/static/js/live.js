@@ -49,6 +49,16 @@ document.addEventListener("htmx:afterSwap", ({ target }) => {
   [...target.querySelectorAll(".card-scroll")].forEach((e, i) => (e.scrollTop = kept.tops[i] ?? 0));
 });
 
+// --- what would be decided on a lost line would be decided on an old screen, and would not arrive -----------------------
+function lock() {
+  const lost = document.body.classList.contains("is-lost");
+  for (const button of document.querySelectorAll("button.needs-acknowledge, button.needs-release")) {
+    button.disabled = lost;
+    button.title = lost ? "ขาดการติดต่อ: ทำรายการไม่ได้" : "";
+  }
+}
+new MutationObserver(lock).observe(document.body, { attributeFilter: ["class"] });
+
 // --- the machine itself may stop: that is said aloud too -----------------------------------------------------------------
 let blind = Boolean(document.querySelector(".blind"));
 new MutationObserver(() => {

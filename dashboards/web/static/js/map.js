@@ -308,7 +308,10 @@ function spreadSoon() {
 map.on("zoomend moveend", spreadSoon);
 document.fonts.ready.then(spreadSoon);
 
-document.addEventListener("takean:pins", ({ detail }) => showPins(detail));
+// On the wall the pins come with the cards; on the overview the panel speaks for the pin of its own station.
+const spokenFor = () => document.querySelector("#panel [data-pin]")?.dataset.station;
+document.addEventListener(host.dataset.follows ?? "takean:pins", ({ detail }) => showPins(detail.map((pin) => (pin.station === spokenFor() ? pins.get(pin.station)?.pin ?? pin : pin))));
+document.addEventListener("takean:panel", ({ detail }) => showPins([...pins.values()].map(({ pin }) => (pin.station === detail.station ? detail : pin))));
 document.addEventListener("takean:tints", ({ detail }) => tint(detail));
 document.addEventListener("takean:select", ({ detail: { station } }) => station && mark(station));
 showPins(JSON.parse(host.dataset.pins));

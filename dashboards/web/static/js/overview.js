@@ -19,6 +19,15 @@ for (const part of ["top", "alarms"]) {
   document.getElementById(part).addEventListener("htmx:sseMessage", refreshTimeline);
 }
 
+// The pin of the open station is drawn from the panel's own moment, and a newer pin asks for a newer panel at once.
+const panel = document.getElementById("panel");
+const shownPin = () => panel.querySelector("[data-pin]")?.dataset.pin;
+new MutationObserver(() => shownPin() && announce("panel", JSON.parse(shownPin()))).observe(panel, { childList: true });
+document.addEventListener("takean:pins", ({ detail }) => {
+  const newer = detail.find(({ station }) => station === openStation());
+  if (newer && shownPin() && newer.text !== JSON.parse(shownPin()).text) showPanel(newer.station);
+});
+
 // Until somebody picks a station, the panel follows the one that decides the worst danger.
 let picked = new URLSearchParams(location.search).has("station");
 document.addEventListener("takean:select", ({ detail: { station, followed } }) => {
