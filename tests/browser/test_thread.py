@@ -109,7 +109,7 @@ def test_a_river_rises_is_told_and_is_over(demo: Demo, browser: Browser) -> None
     expect(flood).to_contain_text("officer-1")
 
     # And it is over: nothing open, the resident told.
-    expect(console.locator("#incident .level-normal")).to_be_visible(timeout=OVER_S_MAX)
+    expect(console.locator("#incident div.level-normal")).to_be_visible(timeout=OVER_S_MAX)
     expect(phone.locator(".bubble", has_text="ยุติเหตุ").first).to_be_visible(timeout=10_000)
     expect(public.locator("h1")).to_have_text("ปกติ", timeout=10_000)
     for page in (console, public, phone):
