@@ -122,8 +122,10 @@ def weigh(
     value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
     run = rising = _Run.of(batch.time_us[rows], ladder, state.value_us, ladders.cover_us)
     told = ~np.isnan(value)
-    if not told.all():
+    # Where the reading before had no slope, the hold of a rise goes on from the one that had, in whatever batch it was.
+    if not told.all() or (state.last_us[ladder] != state.value_us[ladder]).any():
         rising = _Run.of(run.time_us[told], ladder[told], state.last_us, ladders.cover_us)
+    if not told.all():
         value = np.where(told, value, run.line_per_h(batch.value[rows], state.value))
         run = run.lined(~told & ~np.isnan(value), ladders.cover_us)
 

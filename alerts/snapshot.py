@@ -16,7 +16,7 @@ from alerts.track_state import TrackState
 from sensors.batch import Int64
 from sensors.stations import Registry
 
-CODE = "4"
+CODE = "5"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 

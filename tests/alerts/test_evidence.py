@@ -212,6 +212,19 @@ def test_a_rise_may_skip_levels_up_and_comes_down_one_at_a_time() -> None:
     assert by_rise([3.5, *[0.0] * 12]) == [(0, 0, 2), (6, 2, 1), (11, 1, 0)]
 
 
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_rise_is_held_as_long_however_the_stream_is_cut_where_its_slope_was_not_known(cut: int) -> None:
+    slopes = np.array([0.6, *[np.nan] * 5, 0.6, 0.6, 0.6])
+    readings = batch([1.0] * len(slopes))
+    told = np.ones(len(slopes), dtype=np.bool_)
+    once, _ = evidence.weigh(readings, told, slopes, LadderState.empty(len(RISING)), RISING)
+    half, _ = evidence.weigh(readings[:cut], told[:cut], slopes[:cut], LadderState.empty(len(RISING)), RISING)
+    twice, _ = evidence.weigh(readings[cut:], told[cut:], slopes[cut:], half, RISING)
+    np.testing.assert_array_equal(once.above_us, twice.above_us)
+    np.testing.assert_array_equal(once.below_us, twice.below_us)
+    np.testing.assert_array_equal(once.active, twice.active)
+
+
 def test_where_no_slope_is_known_a_rise_is_neither_raised_nor_left() -> None:
     nan = float("nan")
     assert by_rise([nan] * 5) == []
