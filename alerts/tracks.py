@@ -62,8 +62,8 @@ class Tracks:
 
     limits: Limits
     ladders: Ladders
-    shown: Float64 | None = None
-    """(series,) see `shown`; None takes every second value for another one."""
+    shown: Float64
+    """(series,) see `shown`."""
     assess: Callable[..., Judged] = assess
     room: int = ROOM
 
@@ -231,7 +231,7 @@ class Tracks:
             settled=state.settled,
             pending=state.all_pending(),
             owner=self.ladders.series,
-            shown=np.full(len(state.reached_us), -1.0) if self.shown is None else self.shown,
+            shown=self.shown,
             fold=self._fold,
         )
         sheet.note(at[~odd], again.judged, again.where)
@@ -306,8 +306,7 @@ class Tracks:
             gate_per_h=whole.gate_per_h[some],
             sloped=whole.sloped[some],
         )
-        limits, digits = picked(self.limits, some), None if self.shown is None else self.shown[some]
-        return replace(self, limits=limits, ladders=ladders, shown=digits), at
+        return replace(self, limits=picked(self.limits, some), ladders=ladders, shown=self.shown[some]), at
 
     def _fold(self, rows: Rows, state: JudgeState, conflict: Bool | None = None) -> Judged:
         odd = np.zeros(len(rows), dtype=np.bool_) if conflict is None else conflict

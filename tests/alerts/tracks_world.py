@@ -33,7 +33,9 @@ def rules(reg: Registry = REG, own: Sequence[Rule] = RULES) -> RuleSet:
 
 
 def tracks(reg: Registry = REG, own: Sequence[Rule] = RULES) -> Tracks:
-    return Tracks(limits=reg.limits, ladders=rules(reg, own).ladders)
+    """Every second value contradicts, however little it differs."""
+    exact = np.full(len(reg.series), -1.0)
+    return Tracks(limits=reg.limits, ladders=rules(reg, own).ladders, shown=exact)
 
 
 def empty(one: Tracks, reg: Registry = REG) -> TrackState:
