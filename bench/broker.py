@@ -22,10 +22,12 @@ from alerts.ledger.sql import open_ledger
 from alerts.plan import plan
 from alerts.route import Routes
 from bench.mqtt_load import publish
+from ingest import codecs
 from ingest.broker import Broker, BrokerOptions
 from ingest.message import Message
 from ingest.pipeline import Pipeline, Refused
 from ingest.pump import Pump
+from ingest.source import Sources
 from ingest.topics import Topics
 from sensors.store.duck import DuckStore
 from tests.builders import T0_US, registry, rule_set, station
@@ -77,7 +79,13 @@ def pipeline(folder: Path) -> Iterator[Process]:
             real_us=lambda: time.time_ns() // 1_000,
         )
         judge.start()
-        yield Pipeline(topics=Topics(PREFIX), index=reg.index, take=judge.take, refuse=_no_refusals).process
+        yield Pipeline(
+            sources=Sources.of(Topics(PREFIX), reg),
+            codecs=codecs.standard(),
+            index=reg.index,
+            take=judge.take,
+            refuse=_no_refusals,
+        ).process
         judge.stop()
 
 

@@ -6,10 +6,9 @@ from itertools import repeat
 
 import numpy as np
 
-from ingest.codecs import decode
 from ingest.codecs.bounds import shown
 from ingest.message import Message, Reason, Rejection, Rows
-from ingest.topics import Topics
+from ingest.source import Codec, Format, Sources
 from sensors.batch import ReadingBatch
 
 Refused = tuple[Message, Rejection]
@@ -23,7 +22,8 @@ NAMES_SHOWN = 5
 class Pipeline:
     """What happens between a socket and the acknowledgement."""
 
-    topics: Topics
+    sources: Sources
+    codecs: Mapping[Format, Codec]
     index: Mapping[tuple[str, str], int]
     """(station, reading name) -> index of the series."""
     take: Callable[[ReadingBatch], object]
@@ -38,7 +38,7 @@ class Pipeline:
         ------
         Exception : some are not safe yet; offering the same messages again is harmless
         """
-        batch, refused = assemble(messages, topics=self.topics, index=self.index)
+        batch, refused = assemble(messages, sources=self.sources, codecs=self.codecs, index=self.index)
         if len(batch):
             self.take(batch)
         if refused:  # behind the readings: a refusal that cannot be written must not hold up a judgement
@@ -46,22 +46,26 @@ class Pipeline:
 
 
 def assemble(
-    messages: Sequence[Message], *, topics: Topics, index: Mapping[tuple[str, str], int]
+    messages: Sequence[Message],
+    *,
+    sources: Sources,
+    codecs: Mapping[Format, Codec],
+    index: Mapping[tuple[str, str], int],
 ) -> tuple[ReadingBatch, list[Refused]]:
     """Decode messages into one batch in order of arrival, and set aside what cannot be read.
 
     Parameters
     ----------
-    messages : each on a data topic of its station; the endpoint has checked who may publish there
+    messages : the way in has checked who may publish on their topics
     index : (station, reading name) -> series
     """
     rows, refused = Rows(), list[Refused]()
     for number, message in enumerate(messages):
-        place = topics.parse(message.topic)
-        if place is None:
-            refused.append((message, Rejection(Reason.FOREIGN_TOPIC, f"{message.topic} is no data topic")))
+        source = sources.find(message.topic)
+        if source is None:
+            refused.append((message, Rejection(Reason.FOREIGN_TOPIC, f"{message.topic} is no topic of readings")))
             continue
-        problems = decode(message.payload, message.received_us, place[0], number, rows)
+        problems = codecs[source.format](message.payload, source, message.received_us, number, rows)
         refused += [(message, problem) for problem in problems]
 
     series = np.fromiter(

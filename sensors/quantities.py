@@ -34,9 +34,11 @@ class Quantity:
     """None: it may stand still for ever."""
 
 
-# Gross ranges: stage, any gauge of a lowland river; rain, above the world record for one hour (WMO: 305 mm in 42
-# min) no tipping bucket can count; PM2.5, ten times the saturation of Plantower sensors (1,000 ug/m3 effective
-# range, data sheet); temperature, WMO records; battery, lithium or lead packs of field loggers.
+# Gross ranges: stage, any gauge of a lowland river; distance and depth, the longest reach of radar gauges and pressure
+# probes that are sold for rivers (60 m); rain, above the world record for one hour (WMO: 305 mm in 42 min) no tipping
+# bucket can count; a rain counter only grows, and 1e7 mm is a thousand years of the wettest place; dust, ten times the
+# saturation of Plantower sensors (1,000 ug/m3 effective range, data sheet); temperature, WMO records; battery, lithium
+# or lead packs of field loggers.
 #
 # Spikes: stage, the steepest example of the QARTOD Water Level manual v2.1 (test 7: 0.50 m between readings; the
 # steepest recorded flood of a fast river rises that much in 15 min); temperature and humidity, the limits of the WMO
@@ -61,7 +63,17 @@ QUANTITIES: dict[str, Quantity] = {
             spike=0.5,
             flat=Flat(eps=0.001, suspect_s=_DAY_S, fail_s=3 * _DAY_S),
         ),
+        Quantity(name="distance_m", unit="m", thai="ระยะถึงผิวน้ำ", english="distance", decimals=3, fail=(0.0, 60.0)),
+        Quantity(name="depth_m", unit="m", thai="ความลึกเหนือหัววัด", english="depth", decimals=3, fail=(-1.0, 60.0)),
         Quantity(name="rain_mm", unit="mm", thai="ฝน", english="rain", decimals=1, fail=(0.0, 305.0)),
+        Quantity(
+            name="rain_total_mm",
+            unit="mm",
+            thai="ฝนสะสมของเครื่อง",
+            english="rain counter",
+            decimals=1,
+            fail=(0.0, 1e7),
+        ),
         Quantity(
             name="pm2_5_ug_m3",
             unit="ug/m3",
@@ -71,6 +83,16 @@ QUANTITIES: dict[str, Quantity] = {
             fail=(0.0, 10_000.0),
             flat=Flat(eps=0.05, suspect_s=_DAY_S, fail_s=3 * _DAY_S),
         ),
+        Quantity(
+            name="pm2_5_cf1_ug_m3",
+            unit="ug/m3",
+            thai="PM2.5 (CF=1)",
+            english="PM2.5 (CF=1)",
+            decimals=1,
+            fail=(0.0, 10_000.0),
+        ),
+        Quantity(name="pm1_ug_m3", unit="ug/m3", thai="ฝุ่น PM1", english="PM1", decimals=1, fail=(0.0, 10_000.0)),
+        Quantity(name="pm10_ug_m3", unit="ug/m3", thai="ฝุ่น PM10", english="PM10", decimals=1, fail=(0.0, 10_000.0)),
         Quantity(
             name="temperature_c",
             unit="Cel",

@@ -17,8 +17,10 @@ __all__ = [
     "Banks",
     "ConfigError",
     "Datum",
+    "Device",
     "GaugeZero",
     "Limits",
+    "Metric",
     "Place",
     "Registry",
     "Sensor",
@@ -85,6 +87,27 @@ class Banks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return min(self.left_m, self.right_m)
 
 
+class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device's own name for a value stands for."""
+
+    reading: str
+    """Reading name of docs/wire.md."""
+    unit: str = ""
+    """Of the device's value, as in sensors/units.py; empty: the canonical one."""
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a station speaks that does not speak for itself: through a network server or a Sparkplug node."""
+
+    via: Literal["chirpstack", "things_stack", "sparkplug"]
+    id: str
+    """DevEUI; device id of The Things Stack; group/node or group/node/device of Sparkplug."""
+    model: str = ""
+    """Decoder of raw LoRaWAN payloads; see docs/wire.md."""
+    names: Mapping[str, Metric] = {}
+    """The device's own name -> ours. Whoever is not named keeps its name."""
+
+
 class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place with one device."""
 
@@ -101,6 +124,8 @@ class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     datum: Datum = "LOCAL_STAFF"
     gauge_zero: tuple[GaugeZero, ...] = ()
     banks: Banks | None = None
+    device: Device | None = None
+    """None: it publishes below its own topic."""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +157,8 @@ class Registry:
     index: Mapping[tuple[str, str], int]
     """(station, reading name) -> index into `series`."""
     limits: Limits
+    devices: Mapping[tuple[str, str], tuple[str, Device]]
+    """(via, the device's own id) -> station and device."""
 
     def keys(self) -> list[str]:
         """Keys of all series in the order of their index."""
@@ -206,7 +233,12 @@ def build(*, place: Place, areas: Sequence[Area], stations: Sequence[Station], w
         series=series,
         index={(s.station, s.name): i for i, s in enumerate(series)},
         limits=limits_of([sensor for _, sensor in sensors], [one.cadence_us for one in series]),
+        devices={(s.device.via, _device_id(s.device)): (s.id, s.device) for s in stations if s.device},
     )
+
+
+def _device_id(device: Device) -> str:
+    return device.id.lower() if device.via == "chirpstack" else device.id
 
 
 def _area_mistakes(areas: Sequence[Area]) -> Iterator[str]:
@@ -230,6 +262,9 @@ def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Ite
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
     if len({s.id for s in stations}) < len(stations):
         yield "station ids must differ"
+    devices = [(s.device.via, _device_id(s.device)) for s in stations if s.device]
+    for via, name in {one for one in devices if devices.count(one) > 1}:
+        yield f"device {name} of {via} stands at more than one station"
     for station in stations:
         who = f"station {station.id}"
         if not (1 <= len(station.id) <= 32 and set(station.id) <= allowed):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from alerts.judge import Judge
 from api.deps import BrokerStatus, Latency, WorkerStatus
+from ingest import codecs
 from ingest.broker_options import BrokerOptions
 from ingest.credentials import Credentials, verify
 from ingest.endpoint import Endpoint
@@ -21,6 +22,7 @@ from ingest.message import Message, Rejection
 from ingest.pipeline import Pipeline, Refused
 from ingest.pump import Pump
 from ingest.quarantine import Quarantine, Row
+from ingest.source import Sources
 from ingest.topics import Topics
 from takean.clock import Clock
 
@@ -103,8 +105,13 @@ class Worker:
         self._defects: list[BaseException] = []
         self._listening = threading.Event()
         self._stop: Callable[[], object] = lambda: None
+        registry = judge.cells.registry
         self._pipeline = Pipeline(
-            topics=topics, index=judge.cells.registry.index, take=judge.take, refuse=self._refuse_all
+            sources=Sources.of(topics, registry),
+            codecs=codecs.standard(),
+            index=registry.index,
+            take=judge.take,
+            refuse=self._refuse_all,
         )
         self._pump = Pump(
             process=self._process,

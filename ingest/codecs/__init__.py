@@ -1,22 +1,31 @@
-"""From bytes to readings: one file per wire format, chosen by what the payload looks like."""
+"""From bytes to readings: one file per wire format.
+
+`standard()` is the list: a new format is one file and one line of it, and one of `ingest.source` for its topics.
+"""
 
 import json
 
 from ingest.codecs import flat, senml
 from ingest.message import Reason, Rejection, Rows
+from ingest.source import Codec, Format, Source
 
 PAYLOAD_BYTES_MAX = 256 * 1024
 _INT_CHARS_MAX = 30
 
 
-def decode(payload: bytes, received_us: int, station: str, index: int, rows: Rows) -> list[Rejection]:
-    """Append the good readings of one message to `rows`; never raises, whatever the bytes.
+def standard() -> dict[Format, Codec]:
+    """Every format that Takean speaks, with its codec."""
+    return {Format.OWN: decode}
+
+
+def decode(payload: bytes, source: Source, received_us: int, index: int, rows: Rows) -> list[Rejection]:
+    """Append the good readings of one message on our own topics to `rows`; never raises, whatever the bytes.
 
     Parameters
     ----------
     payload : as published
+    source : who published
     received_us : arrival, microseconds UTC; relative times of SenML count from it
-    station : who published
     index : number of the message, written beside each of its rows
     rows : grows by the good readings, in the order of the payload; values in the canonical unit, NaN for null
 
@@ -26,6 +35,7 @@ def decode(payload: bytes, received_us: int, station: str, index: int, rows: Row
 
     Source: docs/wire.md.
     """
+    station = source.station
     if len(payload) > PAYLOAD_BYTES_MAX:
         return [Rejection(Reason.TOO_LARGE, f"{len(payload)} bytes; at most {PAYLOAD_BYTES_MAX}")]
     if flat.decode_clean(payload, station, index, rows):

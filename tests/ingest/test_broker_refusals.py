@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ingest import codecs
 from ingest.limits import Limits
 from ingest.message import Message, Reason
 from ingest.pipeline import Pipeline
 from ingest.quarantine import Quarantine, Row
+from ingest.source import Sources
 from ingest.topics import Topics
 from sensors.batch import ReadingBatch
 from tests.builders import T0_US, registry, station
@@ -21,10 +23,11 @@ GOOD = b'{"ts": %d, "values": {"stage_m": 1.2}}' % (T0_US // 1000)
 
 def with_pipeline(box: BrokerBox, quarantine: Quarantine) -> list[ReadingBatch]:
     """Put the real pipeline and quarantine behind a broker door; returns the batches that are judged."""
-    taken: list[ReadingBatch] = []
+    taken, reg = list[ReadingBatch](), registry(station("WL-01"))
     pipeline = Pipeline(
-        topics=Topics(PREFIX),
-        index=registry(station("WL-01")).index,
+        sources=Sources.of(Topics(PREFIX), reg),
+        codecs=codecs.standard(),
+        index=reg.index,
         take=taken.append,
         refuse=lambda refused: quarantine.put([Row.of(message, why) for message, why in refused]),
     )

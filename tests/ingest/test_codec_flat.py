@@ -7,13 +7,15 @@ import pytest
 
 from ingest.codecs import decode
 from ingest.message import Reason, Rejection, Rows
+from ingest.source import Format, Source
 
+OWN = Source(format=Format.OWN, station="WL-01")
 NOW_US = 1_795_330_260_000_000
 
 
 def run(payload: bytes) -> tuple[Rows, list[Rejection]]:
     rows = Rows()
-    refused = decode(payload, NOW_US, "WL-01", 0, rows)
+    refused = decode(payload, OWN, NOW_US, 0, rows)
     return rows, refused
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from ingest.codecs import decode
 from ingest.message import Reason, Rejection, Rows
+from ingest.source import Format, Source
 
+OWN = Source(format=Format.OWN, station="WL-01")
 NOW_US = 1_795_330_260_000_000
 
 
 def run(records: object, received_us: int = NOW_US) -> tuple[Rows, list[Rejection]]:
     rows = Rows()
-    refused = decode(json.dumps(records).encode(), received_us, "WL-01", 0, rows)
+    refused = decode(json.dumps(records).encode(), OWN, received_us, 0, rows)
     return rows, refused
 
 

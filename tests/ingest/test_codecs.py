@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from ingest.codecs import PAYLOAD_BYTES_MAX, decode
 from ingest.message import Reason, Rejection, Rows
+from ingest.source import Format, Source
 
+OWN = Source(format=Format.OWN, station="WL-01")
 RECEIVED_US = 1_795_330_200_000_000
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -26,7 +28,7 @@ records = st.dictionaries(field_names, values | st.dictionaries(st.text(max_size
 
 def run(payload: bytes) -> tuple[Rows, list[Rejection]]:
     rows = Rows()
-    refused = decode(payload, RECEIVED_US, "WL-01", 3, rows)
+    refused = decode(payload, OWN, RECEIVED_US, 3, rows)
     return rows, refused
 
 
@@ -113,7 +115,13 @@ def test_a_payload_at_the_bound_is_parsed() -> None:
 def test_rows_of_several_messages_stand_behind_each_other() -> None:
     rows = Rows()
     for index, station in enumerate(["WL-01", "WL-02"]):
-        assert not decode(b'{"ts": 5, "values": {"stage_m": 1, "rain_mm": 2}}', RECEIVED_US, station, index, rows)
+        assert not decode(
+            b'{"ts": 5, "values": {"stage_m": 1, "rain_mm": 2}}',
+            Source(format=Format.OWN, station=station),
+            RECEIVED_US,
+            index,
+            rows,
+        )
     assert rows.station == ["WL-01", "WL-01", "WL-02", "WL-02"]
     assert rows.message == [0, 0, 1, 1]
     assert rows.name == ["stage_m", "rain_mm"] * 2

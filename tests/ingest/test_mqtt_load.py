@@ -13,6 +13,7 @@ import pytest
 from bench.mqtt_load import Refused, publish, readings
 from ingest.codecs import decode
 from ingest.message import Rows
+from ingest.source import Format, Source
 from tests.ingest.box import Box, until
 
 TOPIC = "takean/v1/WL-01/data"
@@ -85,7 +86,7 @@ def test_it_gives_up_and_says_what_is_missing(box: Box, topic: str) -> None:
 def test_its_readings_are_readings() -> None:
     rows = Rows()
     for index, payload in enumerate(readings(3, 1_795_330_200_000)):
-        assert decode(payload, 0, "WL-01", index, rows) == []
+        assert decode(payload, Source(format=Format.OWN, station="WL-01"), 0, index, rows) == []
     assert rows.name == ["stage_m", "battery_v"] * 3
     assert rows.time_us[::2] == [1_795_330_200_000_000 + second * 1_000_000 for second in range(3)]
 
