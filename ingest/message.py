@@ -33,12 +33,20 @@ class Reason(StrEnum):
     UNKNOWN_UNIT = "unknown_unit"
     UNKNOWN_DEVICE = "unknown_device"
     """No decoder for what this device sends."""
+    SIMULATED = "simulated"
+    """A network server says that nobody measured this."""
     UNREGISTERED = "unregistered"
     """Nobody registered the station."""
+    UNBORN = "unborn"
+    """Data of a Sparkplug node of which no birth says what they are."""
     TOO_MANY = "too_many"
     TOO_LARGE = "too_large"
     FOREIGN_TOPIC = "foreign_topic"
     NOT_MQTT = "not_mqtt"
+    RETAINED = "retained"
+    """A broker had kept it from before."""
+    BAD_FRAME = "bad_frame"
+    """Of an instrument on a serial line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class Quantity:
 # Gross ranges: stage, any gauge of a lowland river; distance and depth, the longest reach of radar gauges and pressure
 # probes that are sold for rivers (60 m); rain, above the world record for one hour (WMO: 305 mm in 42 min) no tipping
 # bucket can count; a rain counter only grows, and 1e7 mm is a thousand years of the wettest place; dust, ten times the
-# saturation of Plantower sensors (1,000 ug/m3 effective range, data sheet); temperature, WMO records; battery, lithium
-# or lead packs of field loggers.
+# saturation of Plantower sensors (1,000 ug/m3 effective range, data sheet); temperature, WMO records; wind, the WMO
+# record gust (113.3 m/s, Barrow Island 1996); battery, lithium or lead packs of field loggers.
 #
 # Spikes: stage, the steepest example of the QARTOD Water Level manual v2.1 (test 7: 0.50 m between readings; the
 # steepest recorded flood of a fast river rises that much in 15 min); temperature and humidity, the limits of the WMO
@@ -63,7 +63,9 @@ QUANTITIES: dict[str, Quantity] = {
             spike=0.5,
             flat=Flat(eps=0.001, suspect_s=_DAY_S, fail_s=3 * _DAY_S),
         ),
-        Quantity(name="distance_m", unit="m", thai="ระยะถึงผิวน้ำ", english="distance", decimals=3, fail=(0.0, 60.0)),
+        Quantity(  # nearer than a centimetre none measures: 0 is how many say that they hear no echo
+            name="distance_m", unit="m", thai="ระยะถึงผิวน้ำ", english="distance", decimals=3, fail=(0.01, 60.0)
+        ),
         Quantity(name="depth_m", unit="m", thai="ความลึกเหนือหัววัด", english="depth", decimals=3, fail=(-1.0, 60.0)),
         Quantity(name="rain_mm", unit="mm", thai="ฝน", english="rain", decimals=1, fail=(0.0, 305.0)),
         Quantity(
@@ -112,6 +114,10 @@ QUANTITIES: dict[str, Quantity] = {
             fail=(0.0, 100.0),
             spike=10.0,
             flat=Flat(eps=0.5, suspect_s=_DAY_S, fail_s=3 * _DAY_S),
+        ),
+        Quantity(name="wind_m_s", unit="m/s", thai="ความเร็วลม", english="wind speed", decimals=1, fail=(0.0, 113.3)),
+        Quantity(
+            name="battery_pct", unit="%EL", thai="แบตเตอรี่คงเหลือ", english="battery left", decimals=0, fail=(0.0, 100.0)
         ),
         Quantity(name="battery_v", unit="V", thai="แบตเตอรี่", english="battery", decimals=2, fail=(0.0, 60.0)),
     )

@@ -21,9 +21,11 @@ _UNITS: dict[str, _Unit] = {
     "mm": _Unit("m", Fraction(1, 1_000)),
     "Cel": _Unit("Cel"),
     "K": _Unit("Cel", offset=-273.15),
+    "m/s": _Unit("m/s"),
     "V": _Unit("V"),
     "mV": _Unit("V", Fraction(1, 1_000)),
     "%RH": _Unit("%RH"),
+    "%EL": _Unit("%EL"),
     "ug/m3": _Unit("ug/m3"),
     "mg/m3": _Unit("ug/m3", Fraction(1_000)),
 }

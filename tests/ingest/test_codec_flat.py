@@ -63,7 +63,20 @@ def test_a_name_that_utf8_cannot_say_does_not_lose_its_neighbours() -> None:
 
 @pytest.mark.parametrize(
     "ts",
-    [None, "1795330200000", -1, 9_223_372_036_855, 10**30, 1.5, True, [1], float("nan")],
+    [
+        None,
+        "1795330200000",
+        "",
+        "2026-11-22",
+        "22/13/2569 18:00",
+        -1,
+        9_223_372_036_855,
+        10**30,
+        1.5,
+        True,
+        [1],
+        float("nan"),
+    ],
 )
 def test_a_time_that_is_none_is_refused(ts: object) -> None:
     rows, (refusal,) = of({"ts": ts, "values": {"stage_m": 1}})
@@ -147,3 +160,74 @@ def test_more_objects_than_the_bound_are_refused_as_a_whole() -> None:
 def test_space_before_the_payload_changes_nothing() -> None:
     assert run(b' \n[{"ts": 1, "values": {"stage_m": 1}}]')[0].value == [1.0]
     assert run(b' \n{"ts": 1, "values": {"stage_m": 1}}')[0].value == [1.0]
+
+
+@pytest.mark.parametrize(
+    "ts", ["2026-11-22T13:50:00+07:00", "2026-11-22T06:50:00.000Z", "2026-11-22 13:50:00", "22/11/2569 13:50"]
+)
+def test_a_time_may_be_text_and_without_a_zone_is_thai(ts: str) -> None:
+    rows, refused = of([{"ts": ts, "values": {"stage_m": 1, "rain_mm": None}}, {"ts": 1, "values": {"stage_m": 2}}])
+    assert refused == []
+    assert rows.time_us == [1_795_330_200_000_000] * 2 + [1000]
+
+
+def test_readings_without_a_time_are_of_now() -> None:
+    rows, refused = of(
+        {"stage_m": 2.314, "rain_mm@2": None, "rssi": -80, "fw": "1.4", "on": True, "seq": 7, "gps": [1]}
+    )
+    assert refused == []
+    assert rows.name == ["stage_m", "rain_mm@2", "rssi"]
+    assert rows.time_us == [NOW_US] * 3
+    assert rows.value[0] == 2.314
+    assert math.isnan(rows.value[1])
+
+
+def test_of_readings_without_a_time_a_bad_one_is_refused_and_the_others_are_kept() -> None:
+    rows, (refusal,) = of({"stage_m": "full", "battery_v": 3.91})
+    assert (rows.name, rows.value) == (["battery_v"], [3.91])
+    assert refusal.reason is Reason.BAD_NUMBER
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"temperature": 3},
+        {"level": 2.3, "seq": 4},
+        {"ts": 1795330200000, "stage_m": 2.3},
+        {"n": "stage_m", "v": 2.3},
+        [{"stage_m": 2.3}],
+        {"data": {"stage_m": 2.3}},
+    ],
+)
+def test_an_object_that_might_be_something_else_is_refused(told: object) -> None:
+    rows, (refusal,) = of(told)
+    assert refusal.reason is Reason.WRONG_SHAPE
+    assert not rows.value
+
+
+def test_values_without_their_time_are_not_taken_for_readings_of_now() -> None:
+    rows, (refusal,) = of({"stage_m": 2.3, "values": {"stage_m": 1}})
+    assert refusal.reason is Reason.BAD_TIME
+    assert not rows.value
+
+
+def test_an_object_of_more_readings_than_the_bound_is_refused_as_a_whole() -> None:
+    rows, (refusal,) = of({"stage_m": 1, **{f"x{i}": i for i in range(2000)}})
+    assert refusal.reason is Reason.TOO_MANY
+    assert not rows.value
+
+
+@pytest.mark.parametrize(
+    "name", ["time", "timestamp", "Timestamp", "TS", "date_time", "measured_at", "t", "unix_time", "created-at"]
+)
+def test_an_object_with_a_time_by_another_name_is_not_taken_for_now(name: str) -> None:
+    rows, (refusal,) = of({"stage_m": 4.2, name: "2026-11-20T10:00:00Z"})
+    assert not rows.value
+    assert refusal.reason is Reason.BAD_TIME
+    assert name in refusal.detail
+
+
+@pytest.mark.parametrize("name", ["uptime", "uptime_s", "fw_date", "boot_time"])
+def test_what_a_device_says_of_its_own_life_is_no_time_of_a_reading(name: str) -> None:
+    rows, refused = of({"stage_m": 4.2, name: "2026-11-20T10:00:00Z"})
+    assert (rows.value, refused) == ([4.2], [])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.codecs import PAYLOAD_BYTES_MAX, decode
+from ingest.codecs import decode
+from ingest.codecs.bounds import PAYLOAD_BYTES_MAX
 from ingest.message import Reason, Rejection, Rows
 from ingest.source import Format, Source
 

@@ -21,8 +21,9 @@ def test_the_bounds_on_the_page_are_those_of_the_code() -> None:
         "packet": f"{limits.packet_bytes // 1024} KiB remaining length",
         "before CONNECT": f"{limits.connect_s:g} s, {limits.connect_bytes // 1024} KiB",
         "connections": f"{limits.connections:,}; {limits.unconnected_per_address} from one address before CONNECT",
-        "connections before CONNECT, all addresses": f"{limits.unconnected}",
+        "connections before CONNECT, all addresses": f"{limits.unconnected:,}",
         "connections of one station": f"{limits.connections_per_station}",
+        "connections of one network": f"{limits.connections_per_network:,}",
         "unacknowledged messages of one connection": (
             f"{limits.unacked_messages:,}, or {limits.unacked_bytes // 1024**2} MiB"
         ),

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from ingest import codecs
-from ingest.message import Message, Reason
+from ingest.message import Message, Reason, Rejection, Rows
 from ingest.pipeline import Pipeline, Refused, assemble
-from ingest.source import Sources
+from ingest.source import Format, Source, Sources
 from ingest.topics import Topics
 from sensors.batch import ReadingBatch
+from sensors.stations import Device
 from tests.builders import T0_US, registry, station
 
 REG = registry(station("A"), station("B"))
@@ -75,3 +76,57 @@ def test_a_message_without_refusals_does_not_touch_the_quarantine() -> None:
     Pipeline(sources=SOURCES, codecs=CODECS, index=REG.index, take=len, refuse=never).process(  # type: ignore[arg-type]
         [message({"ts": MS, "values": {"stage_m": None}})]
     )
+
+
+def test_what_a_network_device_measures_beside_is_no_refusal() -> None:
+    def decode(payload: bytes, source: Source, received_us: int, index: int, rows: Rows) -> list[Rejection]:
+        for name in payload.decode().split():
+            rows.station.append(source.station)
+            rows.name.append(name)
+            rows.time_us.append(T0_US)
+            rows.value.append(1.0)
+            rows.message.append(index)
+        return []
+
+    device = Device(via="chirpstack", id="0011223344556677")
+    sources = Sources(Topics("takean/v1"), {("chirpstack", device.id): ("A", device)}, REG.stations)
+    topic = f"application/one/device/{device.id}/event/up"
+    batch, refused = assemble(
+        [message(b"stage_m battery_v", topic=topic), message(b"battery_v", topic=topic)],
+        sources=sources,
+        codecs={**CODECS, Format.CHIRPSTACK: decode},
+        index=REG.index,
+    )
+    assert batch.value.tolist() == [1.0]
+    assert [(why.reason, which.payload) for which, why in refused] == [(Reason.UNKNOWN_NAME, b"battery_v")]
+
+
+def test_a_codec_that_fails_holds_up_nobody_else() -> None:
+    def fails(payload: bytes, source: Source, received_us: int, index: int, rows: Rows) -> list[Rejection]:
+        if payload == b"poison":
+            rows.station.append("A")  # in the middle of a reading
+            raise KeyError(payload)
+        return codecs.decode(payload, source, received_us, index, rows)
+
+    messages = [
+        message([{"n": "stage_m", "v": 1.0}]),
+        message(b"poison"),
+        message([{"n": "stage_m", "v": 2.0}], topic="takean/v1/B/data"),
+    ]
+    batch, ((about, rejection),) = assemble(
+        messages, sources=SOURCES, codecs=CODECS | {Format.OWN: fails}, index=REG.index
+    )
+    assert batch.value.tolist() == [1.0, 2.0]
+    assert about is messages[1]
+    assert "KeyError" in rejection.detail
+
+
+def test_topics_of_any_length_are_read_and_long_ones_are_not_remembered() -> None:
+    sources = Sources(Topics("takean/v1"), {})
+    long = "application/" + "x" * 60_000 + "/device/0011223344556677/event/up"
+    for number in range(20):
+        source = sources.find(long.replace("xxxx", f"{number:04d}", 1))
+        assert source is not None
+        assert source.id == "0011223344556677"
+        assert sources.find(f"{number}" + "y" * 60_000) is None
+    assert sum(map(len, sources._known)) < 10_000
