@@ -11,6 +11,7 @@
     device          sampling, clock, numbering, payloads: a pure state machine
     backlog         messages kept until they are acknowledged
     mqtt_link (S)   one device's MQTT session
+    serial          instruments at the end of a serial line, from their makers' data sheets
     run (S)         all devices on the caller's clock
 
 It imports nothing of the platform: payloads are written from docs/wire.md alone.

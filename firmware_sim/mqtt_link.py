@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -25,7 +26,8 @@ class Link:
     new messages follow.
 
     It has no thread: its owner waits on `socket` and calls `tend`, `serve` and `pump`. paho's callbacks run inside
-    these calls, so nothing here needs a lock.
+    these calls, so nothing here needs a lock. It listens to commands where there is somebody to `obey` them: payload of
+    a command -> that of the answer, None for none.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Link:
         birth: bytes,
         last_will: bytes,
         backlog: Backlog,
+        obey: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self.published = 0
         """Messages handed to the network for the first time."""
@@ -48,6 +51,7 @@ class Link:
         self.refused = ""
         """Why the endpoint refused the last connection; empty if it did not."""
         self._station = station
+        self._obey = obey
         self._status_topic = status_topic
         self._birth = birth
         self._last_will = last_will
@@ -64,6 +68,7 @@ class Link:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
         self._client.connect_async(host, port, keepalive=KEEP_ALIVE_S)
 
     @property
@@ -134,9 +139,20 @@ class Link:
             return
         self.connected, self.refused = True, ""
         self._wait_s, self._try_at_s = BACK_OFF_S[0], 0.0
+        if self._obey is not None:
+            client.subscribe(self._topic("cmd"), 1)
         # An unacknowledged birth is sent again by paho; another one would pile up.
         if self._birth_mid is None:
             self._birth_mid = client.publish(self._status_topic, self._birth, qos=1, retain=True).mid
+
+    def _on_message(self, client: mqtt.Client, _: Any, message: mqtt.MQTTMessage) -> None:
+        answer = self._obey(bytes(message.payload)) if self._obey is not None else None
+        if answer is not None:
+            client.publish(self._topic("ack"), answer, qos=1)
+
+    def _topic(self, leaf: str) -> str:
+        """Beside that of the status."""
+        return f"{self._status_topic.rpartition('/')[0]}/{leaf}"
 
     def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         if self.connected:

@@ -11,6 +11,7 @@ from firmware_sim import device as devices_of
 from firmware_sim.backlog import Backlog
 from firmware_sim.device import Device
 from firmware_sim.mqtt_link import Link
+from firmware_sim.orders import Orders
 from firmware_sim.truth import Truth
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def run(
     start_us, end_us = now_us(), truth.end_us
 
     def station(device: Device) -> _Station:
-        backlog = Backlog(device.buffer_max)
+        backlog, orders = Backlog(device.buffer_max), Orders(device.firmware)
         link = Link(
             station=device.station,
             password=passwords[device.station],
@@ -115,6 +116,7 @@ def run(
             birth=devices_of.birth(device),
             last_will=devices_of.LAST_WILL,
             backlog=backlog,
+            obey=lambda command: orders.answer(command, now_us()),
         )
         return _Station(device, truth, from_us=start_us, backlog=backlog, link=link)
 

@@ -16,6 +16,7 @@ CONNACK_REFUSED = 5
 class Packet(IntEnum):
     CONNECT = 1
     PUBLISH = 3
+    SUBSCRIBE = 8
     PINGREQ = 12
     DISCONNECT = 14
 
@@ -46,6 +47,8 @@ class Acceptor:
         self.acknowledges = threading.Event()
         self.acknowledges.set()
         self.most_unacknowledged = 0
+        self.to_say: list[bytes] = []
+        """To whoever subscribes."""
         self.port = 0
         self._refuse = refuse
         self._lock = threading.Lock()
@@ -83,6 +86,16 @@ class Acceptor:
         with self._lock:
             return [p for p in self.published if p.topic.endswith(f"/{station}/data")]
 
+    def _tell(self, connection: socket.socket, body: bytes) -> None:
+        """Grant a subscription, and send what is to be said, QoS 0."""
+        (size,) = struct.unpack_from("!H", body, 2)
+        topic = body[4 : 4 + size]
+        connection.sendall(b"\x90\x03" + body[:2] + b"\x01")
+        for said in self.to_say:
+            whole = struct.pack("!H", size) + topic + said
+            assert len(whole) < 128
+            connection.sendall(bytes((0x30, len(whole))) + whole)
+
     def _start(self, work: Callable[[socket.socket], None], connection: socket.socket) -> None:
         thread = threading.Thread(target=work, args=(connection,), daemon=True)
         self._threads.append(thread)
@@ -117,6 +130,8 @@ class Acceptor:
                             else:
                                 owed += 1
                                 self.most_unacknowledged = max(self.most_unacknowledged, owed)
+                        case Packet.SUBSCRIBE:
+                            self._tell(connection, body)
                         case Packet.PINGREQ:
                             connection.sendall(b"\xd0\x00")
                         case Packet.DISCONNECT:

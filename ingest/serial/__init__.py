@@ -1,0 +1,1 @@
+"""Instruments on serial lines of this box: what they say becomes messages like any other; see docs/serial.md."""
