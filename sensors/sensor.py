@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from sensors.batch import Float64, Int64
+from sensors.origin import Origin
 from sensors.quantities import QUANTITIES, Flat
 
 SECOND_US = 1_000_000
@@ -32,6 +33,8 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Standing still so long is doubted; None: the quantity's own; 0: off."""
     flat_fail_s: float | None = None
     """Standing still so long is a broken instrument; None: the quantity's own; 0: off."""
+    from_: Origin | None = msgspec.field(default=None, name="from")
+    """Computed from another reading of the station; None: its device sends it."""
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from sensors.origin import origin_mistakes
 from sensors.sensor import SECOND_US, Limits, Sensor, limits_of, sensor_mistakes
 
 __all__ = [
@@ -101,11 +102,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     via: Literal["chirpstack", "things_stack", "sparkplug"]
     id: str
-    """DevEUI; device id of The Things Stack; group/node or group/node/device of Sparkplug."""
+    """DevEUI; application@tenant/device of The Things Stack; group/node or group/node/device of Sparkplug."""
     model: str = ""
     """Decoder of raw LoRaWAN payloads; see docs/wire.md."""
     names: Mapping[str, Metric] = {}
     """The device's own name -> ours. Whoever is not named keeps its name."""
+    parameters: Mapping[str, float] = {}
+    """What the decoder must know of this very instrument, as its label says; see docs/wire.md."""
 
 
 class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -287,3 +290,18 @@ def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Ite
             yield f"{who}: datum {station.datum} needs a dated gauge_zero"
         for sensor in station.sensor:
             yield from sensor_mistakes(f"{who}, sensor {sensor.name}", sensor)
+        yield from _origin_mistakes(who, station)
+
+
+def _origin_mistakes(who: str, station: Station) -> Iterator[str]:
+    sent = {sensor.name: sensor.quantity for sensor in station.sensor if sensor.from_ is None}
+    used: list[str] = []
+    for sensor in station.sensor:
+        if (origin := sensor.from_) is not None:
+            raw = sent.get(origin.reading)
+            yield from origin_mistakes(f"{who}, sensor {sensor.name}", sensor.quantity, origin, raw=raw, others=used)
+            used.append(origin.reading)
+    for sensor in station.sensor:
+        if sensor.name in used and (sensor.suspect or sensor.spike or sensor.rise_suspect_per_h):
+            keys = "suspect, spike and rise_suspect_per_h"
+            yield f"{who}, sensor {sensor.name}: {keys} belong at the sensor computed from it, which rules listen to"

@@ -12,6 +12,7 @@ from sensors.clocks import (
     DRIFT,
     FUTURE_US,
     GOES_ON_US,
+    PAST_US,
     RENEWED_US,
     SLACK_US,
     STEADY_US,
@@ -144,7 +145,7 @@ class PlainClock:
             older = self._goes_on(len(self.packs) - 1) and lead_us < reference - WAY_US
             if older or (now is not None and abs(lead_us) > FUTURE_US):
                 return time_us - reference, 2
-        return time_us, 3 if lead_us > FUTURE_US else 1
+        return time_us, 3 if lead_us > FUTURE_US or lead_us < -PAST_US else 1
 
     def _goes_on(self, k: int) -> bool:
         if k == 0:

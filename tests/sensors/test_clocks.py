@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensors import clocks
 from sensors.batch import ReadingBatch
-from sensors.clocks import FUTURE_US, RENEWED_US, SLACK_US, WATCHED_US, ClockState, box_is_wrong, place
+from sensors.box_clock import box_is_wrong
+from sensors.clocks import FUTURE_US, PAST_US, RENEWED_US, SLACK_US, WATCHED_US, ClockState, place
 from sensors.flags import Flag
 from sensors.window import NEVER
-from tests.builders import MINUTE_US, T0_US, cut, thorough
+from tests.builders import MINUTE_US, T0_US, batch, cut, thorough
 from tests.sensors.plain import PlainClock
 
 HOUR_US = 60 * MINUTE_US
@@ -225,11 +227,18 @@ def test_three_minutes_of_jitter_on_the_way_delay_the_correction_and_do_not_prev
     assert len(np.unique(off_us)) <= 6, "a constant shift, but for a renewal in six hours"
 
 
-def test_a_clock_that_starts_in_1970_at_every_wake_is_left_where_it_says() -> None:
+def test_a_clock_that_starts_in_1970_at_every_wake_is_doubted() -> None:
     readings = arriving(-YEARS_56_US - 15 * MINUTE_US * np.arange(100), every_us=15 * MINUTE_US)
     placed = place(readings, ClockState.empty(1))
-    assert (placed.flag == Flag.GOOD).all()
+    assert (placed.flag == Flag.SUSPECT).all()
     assert (placed.judged_us == readings.time_us).all()
+
+
+def test_a_backlog_of_four_years_is_late_and_not_of_a_wrong_clock() -> None:
+    assert flags(drained(200, every_us=1_000_000, start_us=T0_US)) == [Flag.GOOD] * 200
+    old = drained(200, every_us=1_000_000)
+    assert flags(replace(old, time_us=old.time_us - 4 * 8766 * HOUR_US)) == [Flag.GOOD] * 200
+    assert flags(replace(old, time_us=old.time_us - PAST_US)) == [Flag.SUSPECT] * 200
 
 
 def test_a_queue_that_grows_behind_a_good_clock_of_long_standing_never_becomes_a_skew() -> None:
@@ -327,6 +336,29 @@ def test_a_box_whose_clock_jumps_seven_hours_ahead_is_accused_although_each_seri
     assert not box_is_wrong(soon, np.arange(series), int(received_us[35 * series - 1])), "five minutes prove nothing"
 
 
+def test_a_station_has_one_vote_on_the_box_however_many_series_it_has() -> None:
+    station = np.repeat(np.arange(10), [10, 10, 10, 1, 1, 1, 1, 1, 1, 1])
+    n, minutes = len(station), 30
+    received_us = np.repeat(T0_US + MINUTE_US * np.arange(minutes), n)
+    lead_us = np.tile(np.where(station < 3, 7 * HOUR_US, 0), minutes)
+    series = np.tile(np.arange(n), minutes)
+    lying = ReadingBatch.of(
+        series=series, time_us=received_us + lead_us, value=np.ones(len(series)), received_us=received_us
+    )
+    assert not box_is_wrong(place(lying, ClockState.empty(n)).state, station, int(received_us[-1]))
+
+
+def test_the_first_words_after_an_outage_of_all_stations_do_not_accuse_the_box() -> None:
+    series = 8
+    before_us, oldest_us = T0_US + MINUTE_US * np.arange(30), T0_US + MINUTE_US * np.arange(30, 31)
+    time_us = np.repeat(np.concatenate([before_us, oldest_us]), series)
+    received_us = np.repeat(np.concatenate([before_us, oldest_us + 40 * MINUTE_US]), series)
+    readings = ReadingBatch.of(
+        series=np.tile(np.arange(series), 31), time_us=time_us, value=np.ones(31 * series), received_us=received_us
+    )
+    assert not box_is_wrong(place(readings, ClockState.empty(series)).state, np.arange(series), int(received_us[-1]))
+
+
 def test_who_was_not_heard_for_an_hour_has_no_say_on_the_box() -> None:
     state, stations, now_us = stations_at([7 * HOUR_US] * 4, start_us=T0_US, minutes=30)
     assert box_is_wrong(state, stations, now_us)
@@ -347,7 +379,7 @@ def test_backlogs_of_all_stations_that_drain_together_do_not_accuse_the_box() ->
         assert not box_is_wrong(state, np.arange(series), int(piece.received_us.max(initial=T0_US)))
 
 
-LEADS_MIN = [0, 4, 6, 9, 11, 11, 420, 420, 420, 421, -11, -420, -420]
+LEADS_MIN = [0, 4, 6, 9, 11, 11, 420, 420, 420, 421, -11, -420, -420, -500, -500, -30_000_000]
 rows_strategy = st.lists(
     st.tuples(
         st.integers(0, 2),
@@ -371,11 +403,19 @@ def drawn(runs: Rows) -> ReadingBatch:
     )
 
 
+@pytest.fixture(autouse=True)
+def _every_queue_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the few rows of a drawn example."""
+    monkeypatch.setattr(clocks, "MANY", 1)
+
+
 @given(rows_strategy, st.lists(st.integers(0, 200), max_size=6))
 @thorough(300)
 def test_judged_times_do_not_depend_on_how_the_stream_is_cut(rows: Rows, at: list[int]) -> None:
     whole, empty = drawn(rows), ClockState.empty(3)
-    once = place(whole, empty)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clocks, "MANY", 1 << 30)  # queues as rows like any other
+        once = place(whole, empty)
     state, judged, found = empty, [], []
     for piece in cut(whole, at):
         placed = place(piece, state)
@@ -398,3 +438,43 @@ def test_judged_times_equal_a_plain_reading_of_the_rule(rows: Rows) -> None:
     columns = (whole.series.tolist(), whole.time_us.tolist(), whole.received_us.tolist())
     expected = [plain[i].judged(time_us, received_us) for i, time_us, received_us in zip(*columns, strict=True)]
     assert list(zip(placed.judged_us.tolist(), placed.flag.tolist(), strict=True)) == expected
+
+
+goes_on = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([0, 1, 60, 60, 600, 40_000]),  # seconds after the arrival before
+        st.sampled_from([-400, -200, 1, 60, 60, 60, 3_000, 4_000]),  # seconds of device time after the reading before
+        st.integers(1, 4),
+    ),
+    max_size=40,
+)
+
+
+@given(goes_on, st.sampled_from([0, 0, 6 * HOUR_US, -6 * HOUR_US]), st.integers(0, 3), st.integers(0, 40))
+@thorough(300)
+def test_a_queue_at_once_is_what_its_readings_are_one_by_one(
+    steps: list[tuple[int, int, int, int]], skew_us: int, silent_h: int, begun: int
+) -> None:
+    heard = batch([1.0] * 45, series=[0, 1, 2] * 15, times_us=[T0_US + k // 3 * MINUTE_US for k in range(45)])
+    state = place(replace(heard, time_us=heard.time_us + skew_us), ClockState.empty(3)).state
+    received_us = int(heard.received_us[-1]) + silent_h * HOUR_US
+    newest_us = [int(heard.time_us[-1]) + skew_us] * 3
+    series, times, arrivals = [], [], []
+    for i, gap_s, went_s, many in steps:
+        received_us += gap_s * 1_000_000
+        for _ in range(many):
+            newest_us[i] += went_s * 1_000_000
+            series.append(i)
+            times.append(newest_us[i])
+            arrivals.append(received_us)
+    queue = ReadingBatch.of(series=series, time_us=times, value=np.ones(len(times)), received_us=arrivals)
+    state, queue = place(queue[:begun], state).state, queue[begun:]
+    at_once = place(queue, state)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clocks, "MANY", 1 << 30)
+        one_by_one = place(queue, state)
+    assert at_once.judged_us.tolist() == one_by_one.judged_us.tolist()
+    assert at_once.flag.tolist() == one_by_one.flag.tolist()
+    for f in fields(ClockState):
+        np.testing.assert_array_equal(getattr(at_once.state, f.name), getattr(one_by_one.state, f.name), err_msg=f.name)
