@@ -8,7 +8,8 @@ from alerts.cells import Cells
 from alerts.episode import Notice
 from alerts.ledger import AlertLedger, Record
 from alerts.notices import TEXTS
-from sensors.clocks import ClockState, box_is_wrong
+from sensors.box_clock import box_is_wrong
+from sensors.clocks import ClockState
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from alerts.route import Routes
 from alerts.rules import RuleSet
 from alerts.tracks import DAY_US, bound_us
 from alerts.words import compact_utc
-from sensors.batch import Float64, Int64
+from sensors.batch import Bool, Float64, Int64
+from sensors.calibration import Calibration
 from sensors.flags import Flag
 from sensors.stations import Registry
 
@@ -37,8 +38,11 @@ class Cells:
     routes: Routes
     of_ladder: tuple[tuple[Key, ...], ...]
     ladders_of: Mapping[Key, Int64]
+    own: Mapping[str, Int64]
+    """Station -> its series."""
     watched: tuple[Int64, ...]
-    """For each station the series it may not be silent on: those that rules listen to, or all where none does."""
+    """For each station the series it may not be silent on: those that rules listen to, or all where none does; of a
+    computed one that which is sent."""
     warning: Float64
     """(series,) lowest value at which a level of 2 or above would hold; inf where no rule says so."""
     late_us: Int64
@@ -64,6 +68,8 @@ class Cells:
         for index, one in enumerate(registry.series):
             own[one.station].append(index)
         ruled = set(ladders.series.tolist())
+        derived = Calibration.of(registry)
+        sent = dict(zip(derived.out.tolist(), derived.raw.tolist(), strict=True))
         return cls(
             kind=kind,
             registry=registry,
@@ -71,8 +77,10 @@ class Cells:
             routes=routes,
             of_ladder=tuple(of_ladder),
             ladders_of={key: np.array(rungs, dtype=np.int64) for key, rungs in ladders_of.items()},
+            own={station: np.array(series, dtype=np.int64) for station, series in own.items()},
             watched=tuple(
-                np.array([i for i in series if i in ruled] or series, dtype=np.int64) for series in own.values()
+                np.unique([sent.get(i, i) for i in ([i for i in series if i in ruled] or series)]).astype(np.int64)
+                for series in own.values()
             ),
             warning=warning,
             late_us=bound_us(registry.limits.cadence_us),
@@ -199,14 +207,16 @@ class Cells:
             if rungs is None and after is not None and after.closed_us is None:
                 yield from lifecycle.hear(after, known=False, now_us=now_us)
 
-    def followed(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+    def followed(self, ladders: LadderState, *, stale: Bool, stories: Stories, now_us: int) -> Iterator[Change]:
         """Stories whose public level the routes leave to the rule, or which could end, once a second reading speaks
-        for the judged level; upward one that itself stands there. What was lost while rising speaks for nothing. Where
-        nobody was told and nothing is judged, the longest dwell ends a story too.
+        for the judged level; upward one that itself stands there. What was lost while rising speaks for nothing, nor
+        does what is `stale` (`silence.Silence.stale`). Where nobody was told and nothing is judged, the longest dwell
+        ends a story too.
         """
         laid, level = self.rules.ladders, ladders.level()
         # A slope is known later than its value: it cannot hold up what the values say is over.
-        up, down = ((us, young(us, now_us, laid)) for us in (ladders.last_us, ladders.value_us))
+        fresh = ~stale[laid.series]
+        up, down = ((us, fresh & young(us, now_us, laid)) for us in (ladders.last_us, ladders.value_us))
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
             if story is None or story.judged_level == story.public_level != 0:
@@ -225,19 +235,19 @@ class Cells:
                 event_us = int(newest[speaks].max()) if agreed else now_us
                 yield from lifecycle.follow(story, routes=self.routes, event_us=event_us, now_us=now_us)
 
-    def heard(self, ladders: LadderState, *, stories: Stories, now_us: int) -> Iterator[Change]:
+    def heard(self, ladders: LadderState, *, stale: Bool, stories: Stories, now_us: int) -> Iterator[Change]:
         """Open stories that have lost their last known evidence, or have some again."""
-        heard = known(ladders, now_us, self.rules.ladders)
+        heard = self._known(ladders, stale, now_us)
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
             if story is not None:
                 yield from lifecycle.hear(story, known=bool(heard[rungs].any()), now_us=now_us)
 
     def statuses(
-        self, ladders: LadderState, lost: Lost, *, there: Mapping[Key, AreaStatus], now_us: int
+        self, ladders: LadderState, lost: Lost, *, stale: Bool, there: Mapping[Key, AreaStatus], now_us: int
     ) -> list[AreaStatus]:
         """Areas whose level or known differs from what `there` says of them."""
-        heard, level = known(ladders, now_us, self.rules.ladders), lost.over(ladders)
+        heard, level = self._known(ladders, stale, now_us), lost.over(ladders)
         found = []
         for key, rungs in self.ladders_of.items():
             status = AreaStatus(
@@ -252,6 +262,10 @@ class Cells:
             if old is None or (old.level, old.known) != (status.level, status.known):
                 found.append(status)
         return found
+
+    def _known(self, ladders: LadderState, stale: Bool, now_us: int) -> Bool:
+        """(p,) whether each ladder's evidence says anything now."""
+        return known(ladders, now_us, self.rules.ladders) & ~stale[self.rules.ladders.series]
 
     def _used(self, told: Told, at: int) -> Used:
         ladder, from_level, to_level = int(told.ladder[at]), int(told.from_level[at]), int(told.to_level[at])

@@ -6,7 +6,7 @@ what the ledger says was judged.
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from alerts.snapshot import Snapshot
 from alerts.track_state import Taken, TrackState
 from alerts.tracks import Tracks, shown
 from sensors.batch import Bool, Int64, ReadingBatch
+from sensors.calibration import Calibration
+from sensors.clocks import ClockState
 from sensors.stations import SECOND_US
 from sensors.store import SeriesStore, State
 from sensors.window import NEVER
@@ -68,12 +70,16 @@ class Judge:
     now_us: Callable[[], int]
     """Judgement clock."""
     real_us: Callable[[], int]
+    """Real time as it passes, from any origin: patience and snapshots go by it."""
+    leapt_us: Callable[[], int] = lambda: 0
+    """How far the judgement clock was moved in all, beyond its even course."""
     assess: Callable[..., Judged] = assess
     counts: Counts = field(default_factory=Counts)
     judged_seq: int = 0
     failing_since_us: int | None = None
     """Real time since which judging fails, None when all is well."""
     _tracks: Tracks = field(init=False)
+    _calibration: Calibration = field(init=False)
     mark: str = field(init=False, default="")
     """Of the present rules and stations, see `snapshot.fingerprint` and `settled.Settled.rules`."""
     _state: TrackState = field(init=False)
@@ -85,6 +91,10 @@ class Judge:
     """What was lost while rising and has not spoken since: kept by the stories, remembered here."""
     _recorder: Recorder = field(init=False)
     _alarms: Alarms = field(init=False)
+    _newest: tuple[ReadingBatch, Int64] | None = field(init=False, default=None)
+    """What the last `take` stored, with its arrival numbers."""
+    _deaths: dict[str, int] = field(init=False, default_factory=dict)
+    """Station -> newest arrival number before it died, as far as the ledger does not know yet."""
     _saved_us: int = field(init=False, default=0)
     _begun: bool = field(init=False, default=False)
     """Whether the stories were brought to what the present rules say."""
@@ -106,18 +116,26 @@ class Judge:
             )
         registry, ladders = self.cells.registry, self.cells.rules.ladders
         self._alarms = Alarms(cells=self.cells, ledger=self.ledger, now_us=self.now_us)
-        self._tracks = Tracks(limits=registry.limits, ladders=ladders, shown=shown(registry), assess=self.assess)
+        self._calibration = Calibration.of(registry)
+        self._tracks = Tracks(
+            limits=registry.limits,
+            ladders=ladders,
+            shown=shown(registry),
+            assess=self.assess,
+            calibration=self._calibration,
+        )
         self.mark = snapshot.fingerprint(registry, ladders)
         self._lost = Lost.none(len(ladders))
         self._recorder = Recorder(
             kind=self.cells.kind, ledger=self.ledger, plan=lambda: self.plan, now_us=self.now_us, reloaded=self._recall
         )
-        empty = TrackState.empty(len(registry.series), len(ladders))
+        empty = TrackState.empty(len(registry.series), len(ladders), len(self._calibration))
         held = snapshot.load(self.snapshot_path, self.mark, empty=empty) if self.snapshot_path else None
         if held is None or held.seq > through:
-            never = np.full((2, len(registry.series)), NEVER, dtype=np.int64)
+            never = np.full((3, len(registry.series)), NEVER, dtype=np.int64)
             held = Snapshot(seq=0, state=empty, quiet_us=never, listened_us=0)
         self._state, self.judged_seq, self._silence = held.state, held.seq, Silence.of(held.quiet_us)
+        self._silence.die(self.ledger.deaths(self.cells.kind), self.cells)
         try:
             self._go_on()
         except Exception:  # a box that cannot judge still keeps what it is sent, and says so
@@ -130,12 +148,21 @@ class Judge:
 
     def stop(self) -> None:
         """Write the last snapshot."""
+        try:
+            self._bury()
+        except Exception:
+            log.exception("the deaths of %s are not on the record; their age will tell", ", ".join(self._deaths))
         self._save()
 
     # ---- the hot path
 
-    def take(self, batch: ReadingBatch) -> None:
+    def take(self, batch: ReadingBatch, *, heard: bool = True) -> None:
         """Store and judge a batch; when it returns, all of it is on disk and judged.
+
+        Parameters
+        ----------
+        heard : their stations sent them now; False for readings out of a file: they end nobody's silence and say
+            nothing of anybody's clock
 
         Raises
         ------
@@ -146,21 +173,41 @@ class Judge:
             self._guarded(self._go_on)
         state = self.store.recognise(batch)
         new = state != State.REPEAT
-        fresh, conflict = batch[new], state[new] == State.CONFLICT
+        fresh, conflict = self._with_derived(batch[new], state[new] == State.CONFLICT)
         seq = self.store.last_seq() + 1 + np.arange(len(fresh), dtype=np.int64)
         taken = self._tracks.take(fresh, conflict, seq, self._stored)
         given = self.store.append(fresh, conflict, taken.flag, taken.checks)
         assert np.array_equal(given, seq), "somebody else appends to this journal"
+        if heard:
+            self._silence.hear(batch)
+        else:
+            taken = replace(taken, state=replace(taken.state, clocks=self._stored.clocks))
         self._stored = taken.state
-        self._silence.hear(batch)
-        self._silence.speak(fresh, taken, self.cells.late_us)
+        self._silence.speak(fresh, taken, seq, self.cells.late_us)
+        self._newest = fresh, seq
         self.counts.stored += int((~conflict).sum())
         self.counts.conflict += int(conflict.sum())
-        self.counts.repeat += len(batch) - len(fresh)
+        self.counts.repeat += int((~new).sum())
         if self._begun and self.judged_seq + len(fresh) == self.store.last_seq():
             self._guarded(lambda: self._record(fresh, conflict, taken, seq))
         else:
             self._guarded(self._go_on)
+
+    def _with_derived(self, fresh: ReadingBatch, conflict: Bool) -> tuple[ReadingBatch, Bool]:
+        """What was received, with what is computed from it: one commit for both."""
+        if not len(self._calibration):
+            return fresh, conflict
+        whole = self._calibration.derive(fresh, conflict, self._stored.clocks, self._stored.counters)
+        if whole is fresh:
+            return fresh, conflict
+        state = self.store.recognise(whole)  # a device may send itself what is computed here
+        new = state != State.REPEAT
+        return whole[new], state[new] == State.CONFLICT
+
+    @property
+    def clocks(self) -> ClockState:
+        """What is known of the devices' clocks, after everything that was stored."""
+        return self._stored.clocks
 
     @property
     def _is_behind(self) -> bool:
@@ -225,7 +272,7 @@ class Judge:
         for chunk in self.store.scan(after_seq=self.judged_seq, rows=CATCH_UP_ROWS):
             self._silence.hear(chunk.batch, anew=False)
             taken = self._tracks.take(chunk.batch, chunk.conflict, chunk.seq, state)
-            self._silence.speak(chunk.batch, taken, self.cells.late_us)
+            self._silence.speak(chunk.batch, taken, chunk.seq, self.cells.late_us)
             state, _ = self._tracks.settle(taken.state)
         return state
 
@@ -244,7 +291,7 @@ class Judge:
                     batch, conflict, seq = chunk.batch[rows], chunk.conflict[rows], chunk.seq[rows]
                     self._silence.hear(batch, anew=anew)
                     taken = self._tracks.take(batch, conflict, seq, self._state)
-                    self._silence.speak(batch, taken, self.cells.late_us)
+                    self._silence.speak(batch, taken, seq, self.cells.late_us)
                     if anew:
                         self._record(batch, conflict, taken, seq)
                     else:
@@ -267,7 +314,7 @@ class Judge:
         deaf : nothing can be heard (the only way in is a broker that is away): the clock of absence stands still, and
             a loss while rising is proposed with this cause
         """
-        self._silence.tick(self.now_us(), deaf=deaf)
+        self._silence.tick(self.now_us(), deaf=deaf, leapt_us=self.leapt_us())
         if self._is_behind:
             self._guarded(self._go_on)
         if not self._is_behind:  # else a turn with nothing to write would look like health
@@ -276,6 +323,32 @@ class Judge:
             self._stored, _ = self._tracks.settle(self._stored)
         if self.real_us() - self._saved_us >= SNAPSHOT_EVERY_US:
             self._save()
+
+    def died(self, station: str, at_us: int) -> None:
+        """A device is gone: what it said is stale until it says something new (contract 5.1). On the record with the
+        next tick.
+
+        Parameters
+        ----------
+        at_us : arrival of the word; readings of the last batch that arrived behind it speak
+        """
+        before = self.store.last_seq()
+        if self._newest is not None:
+            batch, seq = self._newest
+            behind = np.isin(batch.series, self.cells.own.get(station, ())) & (batch.received_us > at_us)
+            before = int(seq[behind].min(initial=before + 1)) - 1
+        self._deaths[station] = before
+        self._silence.die({station: before}, self.cells)
+
+    def is_gone(self, station: str) -> bool:
+        """Whether the device of a station died and has said nothing usable since. Callable from any thread."""
+        return bool(self._silence.stale()[self.cells.own[station]].all())
+
+    def _bury(self) -> None:
+        """Write the deaths that the ledger does not know."""
+        if self._deaths:
+            self.ledger.record(Record(kind=self.cells.kind, deaths=self._deaths))
+            self._deaths = {}
 
     def tell(self, code: str, subject: str, text: str) -> None:
         """An alarm of the box itself, as a notice: now, or with the next tick when the ledger is away.
@@ -291,10 +364,12 @@ class Judge:
     def _pass_time(self, *, deaf: bool) -> None:
         now_us, cells, recorder = self.now_us(), self.cells, self._recorder
         self._alarms.ring()
+        self._bury()
         self._settle()
         live, due_us = self._state.live, self._silence.due_us(cells)
         asked = self._silence.unexamined(due_us, now_us)
         ladders, registry, seq = cells.rules.ladders, cells.registry, self.judged_seq
+        stale = self._silence.stale()
         found = loss.missed(live, self._lost, due_us, asked, ladders=ladders, registry=registry, seq=seq)
 
         def changes() -> list[Change]:
@@ -306,15 +381,15 @@ class Judge:
                     keep(stories, change)
                     made.append(change)
 
-            add(list(cells.followed(live.ladders, stories=stories, now_us=now_us)))
-            add(list(cells.heard(live.ladders, stories=stories, now_us=now_us)))
+            add(list(cells.followed(live.ladders, stale=stale, stories=stories, now_us=now_us)))
+            add(list(cells.heard(live.ladders, stale=stale, stories=stories, now_us=now_us)))
             before, standing = live.ladders, dict(stories)
             add(cells.missed(new, before=before, lost=self._lost, stories=standing, deaf=deaf, now_us=now_us))
             add(absences(cells, self._silence, seq=seq, stories=dict(stories), now_us=now_us))
             return made
 
         lost = self._lost.joined(found)
-        statuses = cells.statuses(live.ladders, lost, there=recorder.statuses, now_us=now_us)
+        statuses = cells.statuses(live.ladders, lost, stale=stale, there=recorder.statuses, now_us=now_us)
         for change in recorder.write(changes, statuses=statuses):
             self._silence.forget(change, cells)
         self._lost = lost
@@ -345,6 +420,6 @@ class Judge:
     def _save(self) -> None:
         self._saved_us = self.real_us()
         if self.snapshot_path is not None:
-            seq, quiet_us = self.judged_seq, self._silence.kept_us()
+            seq, quiet_us = self.judged_seq, self._silence.kept()
             held = Snapshot(seq=seq, state=self._state, quiet_us=quiet_us, listened_us=self.now_us())
             snapshot.save(self.snapshot_path, held, self.mark)

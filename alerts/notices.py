@@ -18,20 +18,27 @@ TEXTS: Mapping[str, str] = {
     "not_judged": "ค่านี้ตรวจไม่ได้ เก็บไว้แล้ว · stored, but no check could judge it",
     "rule_failed": "เกณฑ์ทำงานผิดพลาดกับชุดข้อมูลนี้ · a rule failed on this series",
     "plan_failed": "สร้างข้อความเตือนไม่ได้ ต้องแจ้งเอง · no message could be made, warn by hand",
-    "clock": "เวลาของค่านี้ล้ำหน้านาฬิกาของระบบ ยังไม่ใช้ตัดสิน · stamped ahead of our clock: one of the two is wrong",
+    "clock": "เวลาของค่านี้เป็นไปไม่ได้ นาฬิกาผิด ยังไม่ใช้ตัดสิน · stamped ahead of our clock, or years ago: one of the two is "
+    "wrong",
     "clock_steady": "นาฬิกาของอุปกรณ์ผิดคงที่ ปรับเวลาให้แล้ว · the device's clock is steadily wrong: its times are put right",
     "suspect_extreme": "ค่าสูงถึงเกณฑ์แต่น่าสงสัย · an extreme value under doubt",
     "late_extreme": "ค่าสูงถึงเกณฑ์แต่มาช้า · an extreme value that came late",
     "correction": "ข้อมูลที่มาทีหลังบอกว่าระดับต่ำกว่าที่ประกาศ โปรดพิจารณาลดระดับ · readings that came later say less than what "
     "was announced: consider lowering it",
-    "box_clock": "นาฬิกาของเครื่องนี้ไม่ตรงกับสถานีส่วนใหญ่ ใช้เวลาที่ข้อมูลมาถึงแทน · this box's clock disagrees with most "
-    "stations: judged by arrival",
+    "box_clock": "นาฬิกาของเครื่องนี้ไม่ตรงกับสถานีส่วนใหญ่หรือเดินกระโดด ตัดสินตามลำดับที่ข้อมูลมาถึง โปรดตรวจ · this box's clock "
+    "disagrees with most stations, or leapt: judged by arrival, look at it",
     "broker_away": "ติดต่อโบรกเกอร์ MQTT ไม่ได้ ยังไม่ได้รับข้อมูล · the MQTT broker is away: nothing is heard",
     "broker_drops": "โบรกเกอร์ MQTT ทิ้งข้อความ ข้อมูลอาจหาย · the MQTT broker drops messages: readings may be lost",
     "broker_session_lost": "โบรกเกอร์ MQTT ลืมการเชื่อมต่อเดิม ข้อมูลระหว่างนั้นอาจหาย · the MQTT broker forgot our session: "
     "readings in between may be lost",
     "broker_refused": "โบรกเกอร์ MQTT ไม่รับการเชื่อมต่อ ตรวจชื่อและรหัสผ่าน · the MQTT broker refuses us: look at name and "
     "password",
+    "sparkplug_gap": "ข้อความของโหนด Sparkplug หายระหว่างทาง ขอให้โหนดแนะนำตัวใหม่แล้ว · messages of a Sparkplug "
+    "node are missing: it is asked to say again who it is",
+    "serial_silent": "เครื่องวัดที่ต่อสายกับเครื่องนี้ · an instrument on a serial line of this box",
+    "mirror_away": "สำเนาข้อมูลบนเซิร์ฟเวอร์อื่นตามไม่ทัน การเตือนภัยไม่กระทบ · a mirror is behind; warnings do not depend on it",
+    "mirror_refused": "สำเนาข้อมูลบนเซิร์ฟเวอร์อื่นขาดบางค่า การเตือนภัยไม่กระทบ · a mirror lacks some readings; "
+    "warnings do not depend on it",
     "quarantine_full": "ที่เก็บข้อความที่ถูกปฏิเสธเต็ม · the store of refused messages is full",
 }
 
@@ -87,6 +94,12 @@ def _doubt(lag_us: int, flag: int) -> str:
     thai, english = ("ช้า", "late") if lag_us >= 0 else ("ล้ำหน้า", "ahead")
     lag = f"{thai} {duration(abs(lag_us))}"
     return f"{lag} คุณภาพ {flag} · {duration_english(abs(lag_us))} {english}, flag {flag}"
+
+
+def off_by(off_us: int) -> str:
+    """How far this box's own clock is off, for `box_clock`."""
+    thai, english = ("ล้ำหน้า", "ahead") if off_us > 0 else ("ช้า", "behind")
+    return f"{thai} {duration(abs(off_us))} · {duration_english(abs(off_us))} {english}"
 
 
 def corrections(changes: Sequence[Change]) -> Iterator[Notice]:

@@ -1,6 +1,8 @@
-"""Who owes a reading: the clocks of absence and of loss, which stand still while we are not running (contract 5.6)."""
+"""Who owes a reading: the clocks of absence and of loss, which stand still while we are not running (contract 5.6);
+and whose device is gone, so that what it said is stale (contract 5.1).
+"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -29,42 +31,68 @@ class Silence:
     spoken_us: Int64
     """(series,) since when none has given a usable reading, whether or not we could have heard it; NEVER before the
     first, and where the newest one is too old to speak for now."""
+    spoken_seq: Int64
+    """(series,) arrival number of the newest usable reading that spoke for now when it came; NEVER before the first."""
     arrived: Bool
     """(series,) whether anything has come since the start, or since its absence began."""
+    died_seq: Int64 = field(init=False)
+    """(series,) newest arrival number when its device was last said to be gone; NEVER where it was not."""
     examined_us: Int64 = field(init=False)
     """(series,) the `spoken_us` that was looked at for a loss while rising."""
     _ticked_us: int | None = None
+    _leapt_us: int = 0
 
     def __post_init__(self) -> None:
-        """Nothing is looked at yet."""
+        """Nothing is looked at yet, and nobody is said to be gone."""
+        self.died_seq = np.full(len(self.quiet_us), NEVER, dtype=np.int64)
         self.examined_us = np.full(len(self.quiet_us), NEVER, dtype=np.int64)
 
     @classmethod
-    def of(cls, kept_us: Int64) -> Self:
+    def of(cls, kept: Int64) -> Self:
         """As it was kept; nothing has arrived since."""
-        quiet_us, spoken_us = kept_us.copy()
-        return cls(quiet_us=quiet_us, spoken_us=spoken_us, arrived=np.zeros(len(quiet_us), dtype=np.bool_))
+        quiet_us, spoken_us, spoken_seq = kept.copy()
+        arrived = np.zeros(len(quiet_us), dtype=np.bool_)
+        return cls(quiet_us=quiet_us, spoken_us=spoken_us, spoken_seq=spoken_seq, arrived=arrived)
 
-    def kept_us(self) -> Int64:
-        """(2, series) both clocks, for a snapshot."""
-        return np.stack([self.quiet_us, self.spoken_us])
+    def kept(self) -> Int64:
+        """(3, series) both clocks, and who spoke last, for a snapshot. Deaths are the ledger's."""
+        return np.stack([self.quiet_us, self.spoken_us, self.spoken_seq])
 
     def hear(self, batch: ReadingBatch, *, anew: bool = True) -> None:
         """Readings arrived; `anew` now, and not before a restart."""
         np.maximum.at(self.quiet_us, batch.series, batch.received_us)
         self.arrived[batch.series] |= anew
 
-    def speak(self, batch: ReadingBatch, taken: Taken, late_us: Int64) -> None:
-        """What the journal took of them: the newest usable reading of a series, where it is young, starts its clock.
+    def speak(self, batch: ReadingBatch, taken: Taken, seq: Int64, late_us: Int64) -> None:
+        """What the journal took of them: the newest usable reading of a series, where it is young, starts its clock
+        and ends the death before it.
 
         Parameters
         ----------
+        seq : (n,) arrival numbers
         late_us : (series,) a reading that came later than this does not speak for now
         """
         newest = taken.listened & (taken.time_us == taken.state.live.trend.last_us[batch.series])
         series, received_us = batch.series[newest], batch.received_us[newest]
         young = received_us - taken.time_us[newest] <= late_us[series]
         self.spoken_us[series] = np.where(young, np.maximum(self.spoken_us[series], received_us), NEVER)
+        np.maximum.at(self.spoken_seq, series[young], seq[newest][young])
+
+    def die(self, deaths: Mapping[str, int], cells: Cells) -> None:
+        """Devices are gone.
+
+        Parameters
+        ----------
+        deaths : station -> newest arrival number before; stations that nobody registered are passed over
+        """
+        for station, seq in deaths.items():
+            if (own := cells.own.get(station)) is not None:
+                self.died_seq[own] = np.maximum(self.died_seq[own], seq)
+
+    def stale(self) -> Bool:
+        """(series,) whether no usable reading has come since its device was gone."""
+        gone: Bool = (self.died_seq != NEVER) & (self.died_seq >= self.spoken_seq)
+        return gone
 
     def restart(self, *, listened_us: int, now_us: int) -> None:
         """The clocks go on from where we stopped listening; that of absence starts for a series never heard."""
@@ -74,12 +102,20 @@ class Silence:
         for clock_us, running in ((self.quiet_us, heard), (self.spoken_us, self.spoken_us != NEVER)):
             clock_us[running] += max(0, now_us - listened_us)
 
-    def tick(self, now_us: int, *, deaf: bool) -> None:
+    def tick(self, now_us: int, *, deaf: bool, leapt_us: int = 0) -> None:
         """Time passes; for the absence of whoever we are deaf to it does not. A clock put back makes no silence younger
         than now.
+
+        Parameters
+        ----------
+        leapt_us : how far the clock was moved in all: no silence is older or younger for that
         """
+        leap_us, self._leapt_us = leapt_us - self._leapt_us, leapt_us
+        if leap_us:
+            for clock_us in (self.quiet_us, self.spoken_us, self.examined_us):
+                clock_us[clock_us != NEVER] += leap_us
         if deaf and self._ticked_us is not None:
-            self.quiet_us += max(0, now_us - self._ticked_us)
+            self.quiet_us += max(0, now_us - self._ticked_us - leap_us)
         self._ticked_us = now_us
         for clock_us in (self.quiet_us, self.spoken_us):
             np.minimum(clock_us, now_us, out=clock_us)

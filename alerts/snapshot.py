@@ -14,9 +14,10 @@ from alerts.columns import Rows
 from alerts.ladders import Ladders
 from alerts.track_state import TrackState
 from sensors.batch import Int64
+from sensors.calibration import Calibration
 from sensors.stations import Registry
 
-CODE = "5"
+CODE = "6"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 
@@ -27,7 +28,7 @@ class Snapshot:
     seq: int
     state: TrackState
     quiet_us: Int64
-    """(2, series) the clocks of `silence.Silence`."""
+    """(3, series) what `silence.Silence` keeps."""
     listened_us: int
     """Judgement clock until which we listened."""
 
@@ -36,7 +37,7 @@ def fingerprint(registry: Registry, ladders: Ladders) -> str:
     """Changes with anything that judgement depends on."""
     digest = hashlib.sha256(CODE.encode())
     digest.update("\n".join(registry.keys()).encode())
-    for columns in (registry.limits, ladders):
+    for columns in (registry.limits, ladders, Calibration.of(registry)):
         for f in fields(columns):
             value = getattr(columns, f.name)
             if isinstance(value, np.ndarray):
@@ -86,6 +87,15 @@ def load(path: Path, mark: str, *, empty: TrackState) -> Snapshot | None:
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def seq_of(path: Path) -> int:
+    """Up to which row a snapshot goes, whatever the rules it is of; 0 where there is none or it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return int(held["seq"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return 0
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from alerts.columns import Rows, Told
 from alerts.evidence import LadderState
 from alerts.judgement import Judged, JudgeState
 from sensors.batch import Bool, Int64
+from sensors.calibration import CounterState
 from sensors.clocks import ClockState
 from sensors.flags import Flags
 from sensors.window import NEVER
@@ -39,6 +40,7 @@ class TrackState:
     """All that judgement remembers."""
 
     clocks: ClockState
+    counters: CounterState
     live: JudgeState
     settled: JudgeState
     reached_us: Int64
@@ -48,11 +50,12 @@ class TrackState:
     """Believable readings behind the watermark, in pieces."""
 
     @classmethod
-    def empty(cls, series: int, ladders: int) -> Self:
+    def empty(cls, series: int, ladders: int, derivations: int = 0) -> Self:
         """Nothing heard yet."""
         nothing = JudgeState.empty(series, ladders)
         return cls(
             clocks=ClockState.empty(series),
+            counters=CounterState.empty(derivations),
             live=nothing,
             settled=nothing,
             reached_us=np.full(series, NEVER, dtype=np.int64),

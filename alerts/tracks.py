@@ -9,6 +9,9 @@ older but not final, and one that contradicts a pending one, make its series be 
 any permutation with delay within the bound, any duplication, cutting or restart gives the same settled changes; after
 the last reading the live levels are the settled ones; and no settled rise is missing from the live track.
 
+A series begins with a reading that is no more than a day old when it comes: what comes before that one, out of a file
+or a device's memory, is beyond the bound too.
+
 Two things end this for a series: one that is full takes nothing out of order, and one that stands in the future,
 because this box's clock was ahead and is put right, begins anew.
 """
@@ -27,6 +30,7 @@ from alerts.order import heads, newest_before
 from alerts.refold import refold
 from alerts.track_state import Index, Sheet, Taken, TrackState, grafted, picked
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
+from sensors.calibration import Calibration
 from sensors.clocks import FUTURE_US, place
 from sensors.flags import Check, Flag, Flags, usable
 from sensors.quantities import QUANTITIES
@@ -66,6 +70,8 @@ class Tracks:
     """(series,) see `shown`."""
     assess: Callable[..., Judged] = assess
     room: int = ROOM
+    calibration: Calibration | None = None
+    """Follows the counters; None: there are none."""
 
     @property
     def bound_us(self) -> Int64:
@@ -97,7 +103,10 @@ class Tracks:
             value=batch.value,
             clock=placed.flag,
         )
-        return Taken.joined(self._parts(rows, conflict, replace(state, clocks=placed.state)))
+        counters = state.counters
+        if self.calibration:
+            counters = self.calibration.after(batch, conflict, placed, counters)
+        return Taken.joined(self._parts(rows, conflict, replace(state, clocks=placed.state, counters=counters)))
 
     def settle(self, state: TrackState) -> tuple[TrackState, Told]:
         """Make final what lies before the watermarks, and what no series has room for; may happen at any time with the
@@ -127,13 +136,23 @@ class Tracks:
     def _parts(self, rows: Rows, conflict: Bool, state: TrackState) -> list[Taken]:
         judged = self._fold(rows, state.live, conflict)
         own = _believable(judged, rows, conflict)
-        sheet = Sheet.of(judged, state)
-        if not conflict.any() and not (own & ~judged.fresh).any():
+        early = self._before_the_first(rows, own, state)
+        if early.any():
+            last_us = np.full_like(
+                state.reached_us, np.iinfo(np.int64).max
+            )  # nothing is compared with what came before
+            blind = replace(state.live, window=replace(state.live.window, last_us=last_us))
+            sheet = Sheet.of(self._fold(rows, blind, conflict), state)
+        else:
+            sheet = Sheet.of(judged, state)
+        if not early.any() and not conflict.any() and not (own & ~judged.fresh).any():
             sheet.step(np.arange(len(rows)), rows, judged)
             sheet.reach(rows[own])
             return [sheet.taken(rows, Told.none())]
         if len(rows) <= SLICE:
-            self._apart(sheet, rows, own, conflict, late=conflict | (own & ~judged.fresh))
+            sheet.beyond |= own & early
+            own, odd = own & ~early, conflict & ~early
+            self._apart(sheet, rows, own, odd, late=odd | (own & ~judged.fresh))
             return [sheet.taken(rows, self._past(rows, sheet.flag, sheet.beyond))]
         parts: list[Taken] = []
         for a in range(0, len(rows), SLICE):
@@ -141,6 +160,14 @@ class Tracks:
                 state, settled = self.settle(part.state)
                 parts.append(replace(part, state=state, settled=Told.joined([part.settled, settled])))
         return parts
+
+    def _before_the_first(self, rows: Rows, own: Bool, state: TrackState) -> Bool:
+        """(n,) rows before the first of their series that was no more than a day old when it came."""
+        if (state.reached_us[rows.series] != NEVER).all():
+            return np.zeros(len(rows), dtype=np.bool_)
+        young = own & (rows.received_us - rows.time_us <= np.maximum(self.bound_us[rows.series], DAY_US))
+        early: Bool = ~young & (newest_before(rows.series, rows.time_us, young, state.reached_us) == NEVER)
+        return early
 
     def _step(self, sheet: Sheet, at: Index, rows: Rows) -> None:
         """Believable rows that came in order step the live fold."""

@@ -22,9 +22,16 @@ _MONTHS = ("ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "�
 _DAYS = ("จันทร์", "อังคาร", "พุธ", "พฤหัสบดี", "ศุกร์", "เสาร์", "อาทิตย์")
 
 
+LAST_US = (2**63 - 1) // 1_000
+"""2262, where nanoseconds in 64 bits end."""
+
+
 def local(time_us: int) -> datetime:
-    """UTC microseconds as an aware time in Bangkok."""
-    return datetime.fromtimestamp(time_us / 1e6, tz=UTC).astimezone(BANGKOK)
+    """UTC microseconds as an aware time in Bangkok.
+
+    A time outside 1970 to 2262 is shown as the nearest of these: one impossible row must not take a screen away.
+    """
+    return datetime.fromtimestamp(min(max(time_us, 0), LAST_US) / 1e6, tz=UTC).astimezone(BANGKOK)
 
 
 def thai_clock(time_us: int) -> str:

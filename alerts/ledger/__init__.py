@@ -4,7 +4,7 @@ One contract, several implementations.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,6 +39,8 @@ class Record:
     settled: Sequence[Settled] = ()
     judged_through: int | None = None
     """Arrival number up to which everything is judged; never moves back. None leaves it."""
+    deaths: Mapping[str, int] = field(default_factory=dict)
+    """Station whose device is gone -> newest arrival number before; never moves back."""
 
     def __post_init__(self) -> None:
         """Refuse a record that reaches into a second world, or whose story does not stand where its event left it."""
@@ -176,6 +178,9 @@ class AlertLedger(AlertReader, Protocol):
             (area, hazard, kind) is open
         ValueError : a fan-out of an episode that is not there
         """
+
+    def deaths(self, kind: Kind) -> Mapping[str, int]:
+        """Station -> newest arrival number before its device was last said to be gone."""
 
     def acknowledge_notice(self, id: int, *, actor: str, now_us: int) -> bool:
         """False when there is no such open notice."""

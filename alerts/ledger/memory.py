@@ -72,6 +72,7 @@ class MemoryLedger(AlertLedger):
         self._notices: list[Notice] = []
         self._settled: dict[tuple[object, ...], Settled] = {}
         self._judged = dict.fromkeys(Kind, 0)
+        self._deaths: defaultdict[Kind, dict[str, int]] = defaultdict(dict)
         self._addresses: dict[tuple[str, str], Address] = {}
         self._fanouts: dict[str, _FanOutState] = {}
         self._deliveries: dict[int, _DeliveryState] = {}
@@ -98,6 +99,8 @@ class MemoryLedger(AlertLedger):
                 self._settled.setdefault(_settled_key(change), change)
             through = record.judged_through or 0
             self._judged[record.kind] = max(self._judged[record.kind], through)
+            deaths = self._deaths[record.kind]
+            deaths.update({station: max(seq, deaths.get(station, seq)) for station, seq in record.deaths.items()})
 
     def _check(self, record: Record) -> tuple[dict[str, Episode], dict[tuple[str, str, Kind], str | None]]:
         """The stories as they will stand and which is open where, or the reason why not."""
@@ -394,6 +397,11 @@ class MemoryLedger(AlertLedger):
         """See the contract."""
         with self._lock:
             return self._judged[kind]
+
+    def deaths(self, kind: Kind) -> Mapping[str, int]:
+        """See the contract."""
+        with self._lock:
+            return dict(self._deaths[kind])
 
     def preview_messages(self, kind: Kind, *, limit: int = 50) -> list[PreviewMessage]:
         """See the contract."""

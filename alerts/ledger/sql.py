@@ -155,6 +155,11 @@ class SqlLedger(AlertLedger):
         with self._database.read() as connection:
             return sql_read.judged_through(connection, kind)
 
+    def deaths(self, kind: Kind) -> Mapping[str, int]:
+        """See the contract."""
+        with self._database.read() as connection:
+            return sql_read.deaths(connection, kind)
+
     def preview_messages(self, kind: Kind, *, limit: int = 50) -> list[PreviewMessage]:
         """See the contract."""
         with self._database.read() as connection:

@@ -17,7 +17,7 @@ from alerts.ledger.sql_rows import (
     to_settled,
     to_status,
 )
-from alerts.ledger.tables import ATTEMPT, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, SETTLED, STATUS
+from alerts.ledger.tables import ATTEMPT, DEATH, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, SETTLED, STATUS
 from alerts.settled import Settled
 
 
@@ -92,6 +92,12 @@ def judged_through(connection: Connection, kind: Kind) -> int:
     """See `AlertReader.judged_through`."""
     through: int = connection.execute(select(JUDGED.c.through).where(JUDGED.c.kind == kind)).scalar_one()
     return through
+
+
+def deaths(connection: Connection, kind: Kind) -> dict[str, int]:
+    """See `AlertLedger.deaths`."""
+    found = connection.execute(select(DEATH.c.station, DEATH.c.after_seq).where(DEATH.c.kind == kind))
+    return {row.station: row.after_seq for row in found}
 
 
 def preview_messages(connection: Connection, kind: Kind, *, limit: int) -> list[PreviewMessage]:

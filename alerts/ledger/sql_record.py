@@ -6,7 +6,7 @@ from alerts.episode import Episode, Event, FanOut, Notice
 from alerts.ledger import Record, VersionConflict
 from alerts.ledger.sql_engine import insert_into
 from alerts.ledger.sql_rows import columns, event_columns
-from alerts.ledger.tables import EPISODE, EVENT, FANOUT, JUDGED, NOTICE, SETTLED, STATUS
+from alerts.ledger.tables import DEATH, EPISODE, EVENT, FANOUT, JUDGED, NOTICE, SETTLED, STATUS
 
 # Built once: these run with every batch of readings, and building costs more than running them.
 _MOVE_CURSOR = (
@@ -43,6 +43,12 @@ _WRITE_STATUS = _NEW_STATUS.on_conflict_do_update(
 )
 
 _WRITE_SETTLED = insert_into(SETTLED).on_conflict_do_nothing()
+_NEW_DEATH = insert_into(DEATH)
+_WRITE_DEATH = _NEW_DEATH.on_conflict_do_update(
+    index_elements=["kind", "station"],
+    set_={"after_seq": _NEW_DEATH.excluded.after_seq},
+    where=DEATH.c.after_seq < _NEW_DEATH.excluded.after_seq,
+)
 
 
 def write_record(connection: Connection, record: Record) -> None:
@@ -59,6 +65,9 @@ def write_record(connection: Connection, record: Record) -> None:
         connection.execute(_WRITE_SETTLED, [columns(change) for change in record.settled])
     if record.judged_through is not None:
         connection.execute(_MOVE_CURSOR, {"world": record.kind, "seq": record.judged_through})
+    if record.deaths:
+        rows = [{"kind": record.kind, "station": station, "after_seq": seq} for station, seq in record.deaths.items()]
+        connection.execute(_WRITE_DEATH, rows)
 
 
 def _write_change(connection: Connection, event: Event, story: Episode) -> None:

@@ -267,6 +267,15 @@ JUDGED = Table(
     _one_of("kind", Kind),
 )
 
+DEATH = Table(
+    "death",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("station", Text, primary_key=True),
+    Column("after_seq", BigInteger, nullable=False),
+    _one_of("kind", Kind),
+)
+
 PREVIEW = Table(
     "preview",
     METADATA,

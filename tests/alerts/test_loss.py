@@ -243,7 +243,7 @@ def test_rows_too_old_to_speak_for_now_neither_end_a_loss_nor_make_another() -> 
 
 def test_a_backlog_of_the_past_is_not_lost_now() -> None:
     one = world()
-    one.take(drained(batch(rising(2.4, 0.05)), T0_US + 30 * 24 * 60 * MINUTE_US))
+    one.take(drained(batch(rising(2.4, 0.05)), T0_US + 24 * 60 * MINUTE_US))
     for _ in range(10):
         one.tick(1)
     assert losses(one) == []
