@@ -32,6 +32,33 @@ class State:
     """Another value is there for this series and time: kept beside it as a revision, flag 3."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a journal holds, for whoever takes all of it away."""
+
+    keys: list[str]
+    days: list[int]
+    """That have rows, rising."""
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOf:
+    """Which rows of one day, and behind which row of it: in the order of key, time and number."""
+
+    day: int
+    keys: list[str]
+    """Series; an empty list means all."""
+    from_us: int
+    to_us: int
+    """from_us <= time < to_us"""
+    through_seq: int
+    key: str = ""
+    time_us: int = 0
+    seq: int = 0
+    rows: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Journal:
     """Stored rows in order of arrival, conflicts among them."""
@@ -51,6 +78,22 @@ class History:
     time_us: Int64
     value: Float64
     flag: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hours:
+    """One series by the hour, in order of time; hours without a reading are not there."""
+
+    hour_us: Int64
+    """(n,) the hour's beginning, UTC"""
+    usable: Int64
+    """(n,) readings with flag 1 or 2"""
+    mean: Float64
+    """(n,) of those, as `min` and `max`; NaN where there is none"""
+    min: Float64
+    max: Float64
+    flag: Flags
+    """(n,) the worst"""
 
 
 class SeriesReader(Protocol):
@@ -105,6 +148,22 @@ class SeriesStore(SeriesReader, Protocol):
 
     def last_seq(self) -> int:
         """Newest arrival number, 0 when empty."""
+
+    def revise(self, key: str, time_us: int, flag: int, checks: int, *, by: str, at_us: int) -> None:
+        """Say anew how far a reading can be trusted: the first value of a series and time. Readers show the newest flag
+        from now on; `scan` goes on giving the one it was stored and judged with, and every revision is kept. From any
+        thread.
+
+        Parameters
+        ----------
+        flag, checks : as of `append`
+        by : who or what found it
+        at_us : when
+
+        Raises
+        ------
+        KeyError : there is no such reading
+        """
 
     def check(self) -> None:
         """Raise what makes the store useless until it is opened anew; callable from any thread."""

@@ -4,12 +4,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from sensors.store import DAY_US
-from sensors.store.days import file_of
+from sensors.store.days import days_in, file_of, sync_folder
 from sensors.store.duck import DuckStore
 
 log = logging.getLogger(__name__)
@@ -17,11 +18,25 @@ log = logging.getLogger(__name__)
 CLOSE_AFTER_US = 600_000_000
 """A day is closed so long after its end: the shortest bound of lateness (contract 5.3)."""
 DAYS_KEPT = 400
-"""A clock gone astray stamps readings with any year: days older than this stay in the journal only."""
+"""So many days have files. A clock gone astray stamps readings with any year: what is older stays in the journal."""
 ROWS_AT_ONCE = 50_000
 THROUGH = b"takean.through_seq"
 MARK = b"takean.mark"
 """What its journal says of that row: a journal that says otherwise has another past."""
+REVISED = b"takean.revised"
+"""Which revision of a flag of the day was the newest."""
+ASIDE = ".damaged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a file holds of its day."""
+
+    through_seq: int = 0
+    mark: str = ""
+    """Of that row, see MARK."""
+    revised: str = ""
+    """See REVISED."""
 
 
 class Archive:
@@ -29,28 +44,73 @@ class Archive:
 
     A file says up to which arrival number it holds its day: what comes later unseals the day until it is written again.
     So nothing has to be remembered between two starts, and a lost or damaged file is made again, or one of another
-    journal: of one that was lost, or of the time after the backup that was brought back.
+    journal: of one that was lost, or of the time after the backup that was brought back. Of a trimmed day the rows that
+    left the journal are taken over from the file that is replaced; once that is lost, they are, and the log says so.
+
+    Parameters
+    ----------
+    days_kept : older days get no file
     """
 
-    def __init__(self, store: DuckStore, folder: Path, *, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, store: DuckStore, folder: Path, *, now_us: Callable[[], int], days_kept: int = DAYS_KEPT
+    ) -> None:
         self._store = store
-        self._folder = folder
+        self.folder = folder
         self._now_us = now_us
+        self._days_kept = days_kept
         self._lock = threading.Lock()
         self._looked_seq = 0
-        self._newest: dict[int, int] = {}
+        self._newest: dict[int, int] = {day: held.through_seq for day, held in store.trimmed.days.items()}
         """Day -> number of its newest row, up to `_looked_seq`."""
-        self._written: dict[int, int] = {}
-        """Day -> number up to which its file holds it."""
+        self._written: dict[int, Held] = {}
+        """Day -> what its file holds."""
+        self._lost: set[int] = set()
+        """Days whose rows left the journal and whose file is gone."""
         folder.mkdir(mode=0o700, exist_ok=True)
         for leftover in folder.glob("*.new"):
             leftover.unlink()
+        sync_folder(folder)  # what the last run renamed is on disk before anything relies on it
 
     def sealed(self) -> Collection[int]:
         """Days whose files hold every row that is stored now."""
         with self._lock:
             self._look()
-            return frozenset(d for d, through in self._written.items() if through >= self._newest.get(d, 0))
+            return frozenset(day for day, held in self._written.items() if self._is_whole(day, held))
+
+    def last_closed(self) -> int:
+        """The newest day that may have a file by now."""
+        return (self._now_us() - CLOSE_AFTER_US) // DAY_US - 1
+
+    def held(self) -> dict[int, Held]:
+        """What the files of sealed days hold."""
+        with self._lock:
+            self._look()
+            return {day: held for day, held in self._written.items() if self._is_whole(day, held)}
+
+    def newest_seq(self, day: int) -> int:
+        """Number of a day's newest row, wherever it is."""
+        with self._lock:
+            return self._newest.get(day, 0)
+
+    def has_strays(self) -> bool:
+        """Whether rows came of days that have been let go of."""
+        with self._lock:
+            return any(day < self._store.trimmed.oldest for day in self._newest)
+
+    def unlink_before(self, oldest: int) -> None:
+        """Remove the files of days before this one."""
+        with self._lock:
+            for day in days_in(self.folder):
+                if day < oldest:
+                    self._path(day).unlink()
+                    self._written.pop(day, None)
+                    self._newest.pop(day, None)
+
+    def _is_whole(self, day: int, held: Held) -> bool:
+        oldest = self._store.trimmed.oldest
+        newest, revised = self._newest.get(day, 0), self._store.flag_stamps().get(day, "")
+        return day >= oldest and held.through_seq >= newest and held.revised == revised
 
     def write_due(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Write every closed day that is not sealed, the newest first; returns how many.
@@ -61,28 +121,51 @@ class Archive:
         """
         with self._lock:
             self._look()
-            self._written = {day: seq for day, seq in self._written.items() if file_of(self._folder, day).exists()}
-            last = (self._now_us() - CLOSE_AFTER_US) // DAY_US - 1
+            self._written = {day: held for day, held in self._written.items() if self._path(day).exists()}
+            last = self.last_closed()
             due = [
-                (day, seq)
-                for day, seq in sorted(self._newest.items(), reverse=True)
-                if last - DAYS_KEPT < day <= last and self._written.get(day, 0) < seq
+                day
+                for day in sorted(self._newest, reverse=True)
+                if self._store.trimmed.oldest <= day <= last
+                and (day > last - self._days_kept or self._path(day).exists())
+                and not self._is_whole(day, self._written.get(day, Held()))
             ]
+        if self._store.trimmed.doubted:
+            self._set_aside_damaged()
         done = 0
-        for day, _ in due:
+        for day in due:
             if stop():
                 break
-            through = self._store.last_seq()
-            path = file_of(self._folder, day)
-            there = self._through_of(path)
-            if there < self._newest[day]:
-                self._write(path, day, through)
-            else:
-                through = there
+            held = self._held_of(day)
+            if self._store.trimmed.doubted:
+                self._set_aside_damaged()
+            if self._is_lost(day):
+                continue
+            if not self._is_whole(day, held):
+                held = self._write(day)
+                done += 1
             with self._lock:
-                self._written[day] = through
-            done += 1
+                self._written[day] = held
         return done
+
+    def _path(self, day: int) -> Path:
+        return file_of(self.folder, day)
+
+    def _is_lost(self, day: int) -> bool:
+        """Whether there is nothing left of a day to write."""
+        trimmed = self._store.trimmed.days.get(day)
+        if trimmed is None or self._path(day).exists() or self._newest[day] > trimmed.through_seq:
+            return False
+        if day not in self._lost:
+            self._lost.add(day)
+            log.error("%s is gone and its readings with it: restore it from a backup", self._path(day))
+        return True
+
+    def _set_aside_damaged(self) -> None:
+        for day in self._store.trimmed.damaged():
+            path = self._path(day)
+            log.error("%s cannot be read and is set aside: restore it from a backup", path)
+            path.replace(path.with_suffix(ASIDE))
 
     def _look(self) -> None:
         last = self._store.last_seq()
@@ -90,9 +173,12 @@ class Archive:
             self._newest.update(self._store.days_after(self._looked_seq))
             self._looked_seq = last
 
-    def _write(self, path: Path, day: int, through: int) -> None:
+    def _write(self, day: int) -> Held:
         from pyarrow import parquet  # noqa: PLC0415  (half a second that no start should wait for)
 
+        path, through = self._path(day), self._store.last_seq()
+        revised = self._store.flag_stamps().get(day, "")  # one that comes meanwhile has it written again
+        held = Held(through_seq=through, mark=self._store.mark(through), revised=revised)
         beside = path.with_suffix(".new")
         rows = 0
         with beside.open("wb") as file:
@@ -100,7 +186,7 @@ class Archive:
             writer: parquet.ParquetWriter | None = None
             for batch in self._store.day(day, through_seq=through, rows=ROWS_AT_ONCE):
                 if writer is None:
-                    told = {THROUGH: str(through).encode(), MARK: self._store.mark(through).encode()}
+                    told = {THROUGH: str(through).encode(), MARK: held.mark.encode(), REVISED: revised.encode()}
                     schema = batch.schema.with_metadata(told)
                     writer = parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=["series"])
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
@@ -110,20 +196,26 @@ class Archive:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
         log.info("closed day %s written, %d rows", path.stem, rows)
+        return held
 
-    def _through_of(self, path: Path) -> int:
-        """Up to which number a file holds its day; 0 where there is none, an unreadable one or another journal's."""
+    def _held_of(self, day: int) -> Held:
+        """What a file holds of its day: nothing where there is none, an unreadable one or another journal's."""
         from pyarrow import parquet  # noqa: PLC0415
 
         try:
-            told = parquet.read_metadata(path).metadata or {}
-            through = int(told.get(THROUGH, b"0"))
+            told = parquet.read_metadata(self._path(day)).metadata or {}
+            held = Held(
+                through_seq=int(told.get(THROUGH, b"0")),
+                mark=told.get(MARK, b"").decode(),
+                revised=told.get(REVISED, b"").decode(),
+            )
         except (OSError, ValueError, pa.ArrowException):
-            return 0
-        return through if told.get(MARK) == self._store.mark(through).encode() else 0
+            if day in self._store.trimmed.days and self._path(day).exists():
+                self._store.trimmed.doubted = True
+            return Held()
+        trimmed = self._store.trimmed.days.get(day)
+        if trimmed is not None and (held.through_seq, held.mark) == (trimmed.file_seq, trimmed.mark):
+            return held
+        return held if held.mark == self._store.mark(held.through_seq) else Held()

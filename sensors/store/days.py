@@ -3,6 +3,7 @@
 Any process may read them, this program's or another's, while the journal belongs to the worker alone.
 """
 
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,12 @@ LATEST_DAYS = 32
 """How far back the newest reading of a series is looked for."""
 ANSWER_S_MAX = 2.0
 MEMORY_LIMIT = "128MB"
+DAYS_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": MEMORY_LIMIT,
+    "autoinstall_known_extensions": "false",  # nothing leaves the box
+    "autoload_known_extensions": "false",
+}
 _ROWS = "read_parquet($files::varchar[])"
 
 
@@ -41,6 +48,15 @@ def days_in(folder: Path) -> list[int]:
     return sorted(found)
 
 
+def sync_folder(folder: Path) -> None:
+    """The names in a folder are on disk when it returns."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 class DayReader:
     """Answers from the files of closed days. Any number of threads may ask.
 
@@ -52,15 +68,7 @@ class DayReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._db = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": 1,
-                "memory_limit": MEMORY_LIMIT,
-                "autoinstall_known_extensions": "false",  # nothing leaves the box
-                "autoload_known_extensions": "false",
-            },
-        )
+        self._db = duckdb.connect(":memory:", config=DAYS_CONFIG)
 
     def days(self) -> list[int]:
         """The days that have a file, rising."""
@@ -100,20 +108,31 @@ class DayReader:
         return [str(file_of(self._folder, day)) for day in days]
 
     def _ask(self, sql: str, values: queries.Values) -> queries.Columns:
-        cursor = self._db.cursor()
-        timer = threading.Timer(ANSWER_S_MAX, cursor.interrupt)
-        timer.start()
-        try:
-            found = cursor.execute(sql, dict(values)).fetchnumpy()
-            return {name: np.asarray(column) for name, column in found.items()}
-        except duckdb.InterruptException:
-            raise TooSlow(f"the closed days did not answer within {ANSWER_S_MAX:g} s: ask for less") from None
-        except duckdb.Error as error:
-            raise OSError(f"{self._folder}: closed days cannot be read. {error}") from error
-        finally:
-            timer.cancel()
-            timer.join()
-            cursor.close()
+        return asked(self._db, sql, values, what=self._folder)
+
+
+def asked(db: duckdb.DuckDBPyConnection, sql: str, values: queries.Values, *, what: Path) -> queries.Columns:
+    """An answer for a screen from the files of a folder: in time or not at all.
+
+    Raises
+    ------
+    OSError : a file is missing or damaged
+    TooSlow : it took longer than a screen may cost
+    """
+    cursor = db.cursor()
+    timer = threading.Timer(ANSWER_S_MAX, cursor.interrupt)
+    timer.start()
+    try:
+        found = cursor.execute(sql, dict(values)).fetchnumpy()
+        return {name: np.asarray(column) for name, column in found.items()}
+    except duckdb.InterruptException:
+        raise TooSlow(f"{what.name} did not answer within {ANSWER_S_MAX:g} s: ask for less") from None
+    except duckdb.Error as error:
+        raise OSError(f"{what}: cannot be read. {error}") from error
+    finally:
+        timer.cancel()
+        timer.join()
+        cursor.close()
 
 
 def joined(parts: Sequence[History]) -> History:

@@ -1,10 +1,11 @@
 """The journal in one DuckDB file: append-only, no key, no index, idempotent by looking up only the rows that could
-be repeats.
+be repeats. Rows whose closed day lies in a file may leave it, see `sensors.store.retention_rows`.
 """
 
 import queue
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.flags import Flags
-from sensors.store import DAY_US, History, Journal, State, TooSlow, queries
+from sensors.store import DAY_US, Contents, History, Journal, PageOf, State, TooSlow, queries, retention_rows
+from sensors.store.retention_rows import TrimmedDays
 
 SCHEMA = """
 create table if not exists series (id integer not null, key varchar not null);
@@ -25,6 +27,18 @@ create table if not exists reading (
 );
 create table if not exists journal (id varchar not null);
 insert into journal select uuid()::varchar where not exists (from journal);
+create table if not exists newest_known (
+    series integer not null, time_us bigint not null, value double not null, flag utinyint not null,
+    through_seq bigint not null
+);
+create table if not exists revision_of_flag (
+    number bigint not null, series integer not null, time_us bigint not null, flag utinyint not null,
+    checks uinteger not null, flag_before utinyint not null, checks_before uinteger not null,
+    revised_by varchar not null, at_us bigint not null
+);
+create view if not exists flag_now as
+    select series, time_us, arg_max(flag, number) as flag, arg_max(checks, number) as checks
+    from revision_of_flag group by series, time_us;
 """
 MEMORY_LIMIT = "512MB"
 THREADS = 1
@@ -32,7 +46,13 @@ THREADS = 1
 NONE = np.iinfo(np.int64).min
 ANSWER_S_MAX = 2.0
 """A screen's question that takes longer is given up: the machine has rivers to watch."""
-OPEN_ROWS = f"(select * from reading where not list_contains($without::bigint[], time_us // {DAY_US}))"  # noqa: S608
+_NEWEST = """(
+    select series, time_us, value, flag, 0 as checks, false as revision from newest_known
+    union all by name
+    select series, time_us, coalesce(value, 'nan'::double) as value, flag, checks, revision from reading
+    where seq > (select coalesce(max(through_seq), 0) from newest_known)
+)"""
+"""What is newest of each series, told without a look at the rows up to which that is known."""
 
 
 class DuckStore:
@@ -41,15 +61,19 @@ class DuckStore:
     A row newer than everything stored of its series cannot be a repeat: it is appended without a look. Only late
     rows are joined against the file, so the hot path costs one append and one commit.
 
+    Parameters
+    ----------
+    days : folder of the files of closed days, for a journal whose rows leave it
+
     Raises
     ------
     OSError : the file cannot be opened, or another process has it
     """
 
-    def __init__(self, path: Path | str, keys: Sequence[str]) -> None:
+    def __init__(self, path: Path | str, keys: Sequence[str], *, days: Path | None = None) -> None:
         try:
             self._db = duckdb.connect(str(path), config={"threads": THREADS, "memory_limit": MEMORY_LIMIT})
-            self._db.execute(SCHEMA)
+            self._db.execute(SCHEMA + retention_rows.SCHEMA)
         except duckdb.Error as error:  # a full disk is of several kinds: opening writes down what the last run left
             raise OSError(
                 f"{path}: the journal cannot be opened; it needs room, and one process may have it at a time. {error}"
@@ -59,10 +83,13 @@ class DuckStore:
         self._ids = np.array([self._id_of[k] for k in keys], dtype=np.int32)
         self._index = np.full(int(self._ids.max(initial=-1)) + 1, -1, dtype=np.int32)
         self._index[self._ids] = np.arange(len(keys), dtype=np.int32)
-        self._last_seq = self._one("select coalesce(max(seq), 0) from reading")
+        self._last_seq = self._one(queries.LAST_SEQ)
+        self.trimmed = TrimmedDays(self._db, days)
+        self._flags = self._flag_stamps()
         self._place = {key: i for i, key in enumerate(self._keys)}
         self._latest_lock = threading.Lock()
-        self._newest, self._value, self._flag = queries.latest(self._columns, "reading", self._ids.tolist())
+        self._revising = threading.Lock()
+        self._newest, self._value, self._flag = queries.latest(self._columns, self._newest_rows(), self._ids.tolist())
         self._newest[self._newest == 0] = NONE
         self._idle: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
 
@@ -73,7 +100,9 @@ class DuckStore:
         if len(batch):
             ahead = _ahead(batch, self._newest)
             if not ahead.all():
-                state[~ahead] = self._states_of_late(batch, self._ids[batch.series], ahead)
+                state[~ahead] = self.trimmed.consistently(
+                    lambda: self._states_of_late(batch, self._ids[batch.series], ahead)
+                )
         return state
 
     def append(self, batch: ReadingBatch, conflict: Bool, flag: Flags, checks: NDArray[np.uint32]) -> Int64:
@@ -104,12 +133,11 @@ class DuckStore:
         with self._latest_lock:
             self._newest[at], self._value[at], self._flag[at] = batch.time_us[rows], batch.value[rows], flag[rows]
 
-    def _insert(self, rows: pa.Table) -> None:
-        self._db.register("arriving", rows)
-        try:
-            self._db.execute("insert into reading select * from arriving")  # one statement, one durable commit
-        finally:
-            self._db.unregister("arriving")
+    def _insert(self, arriving: pa.Table) -> None:
+        # One statement, one durable commit. It finds the table by the name of the parameter, which costs a third less
+        # than to register it. Never `from_arrow(...).insert_into(...)`: that swallows a commit that failed.
+        assert arriving is not None
+        self._db.execute("insert into reading select * from arriving")
 
     def _states_of_late(self, batch: ReadingBatch, ids: NDArray[np.int32], ahead: Bool) -> NDArray[np.uint8]:
         """State of each row that is not ahead: compared with the file and with the rows of this batch that arrived
@@ -126,21 +154,25 @@ class DuckStore:
             }
         )
         times = batch.time_us[late]
+        files = self.trimmed.files(np.unique(times // DAY_US).tolist())
+        if files and self.trimmed.doubted:
+            files = self.trimmed.sound(files)
+        there, values = queries.stored(files, revised=False)
         self._db.register("arriving", rows)
         try:
             found = _fetch(
                 self._db,
-                """
+                f"""
                 with there as (
-                    select series, time_us, value, -1 as i from reading
+                    select series, time_us, value, -1 as i from {there}
                     where time_us between $low and $high and series in (select distinct series from arriving where late)
                     union all select series, time_us, value, i from arriving
                 )
                 select a.i, bool_or(there.value is not distinct from a.value) as same
                 from arriving a join there on there.series = a.series and there.time_us = a.time_us and there.i < a.i
                 where a.late group by a.i
-                """,
-                {"low": int(times.min()), "high": int(times.max())},
+                """,  # noqa: S608
+                {"low": int(times.min()), "high": int(times.max()), **values},
             )
         finally:
             self._db.unregister("arriving")
@@ -148,17 +180,83 @@ class DuckStore:
         states[found["i"]] = np.where(found["same"].astype(bool), State.REPEAT, State.CONFLICT)
         return states[late]
 
+    def checkpoint(self) -> None:
+        """Move what was written ahead into the file, and make room there where rows have left; when somebody is in the
+        way, the next commit that is due for it does.
+        """
+        with suppress(duckdb.TransactionException):
+            self._read("checkpoint", {})
+
+    def revise(self, key: str, time_us: int, flag: int, checks: int, *, by: str, at_us: int) -> None:
+        """See the contract."""
+        with self._revising:
+            self._revise(key, time_us, flag, checks, by=by, at_us=at_us)
+
+    def _revise(self, key: str, time_us: int, flag: int, checks: int, *, by: str, at_us: int) -> None:
+        first = PageOf(
+            day=time_us // DAY_US, keys=[key], from_us=time_us, to_us=time_us + 1, through_seq=self._last_seq, rows=1
+        )
+        found = self.page(first)
+        if not len(found["seq"]):
+            raise KeyError(f"{key}: nothing was measured at {time_us}")
+        row = {
+            "series": self._id_of[key],
+            "time": time_us,
+            "flag": flag,
+            "checks": checks,
+            "flag_before": int(found["flag"][0]),
+            "checks_before": int(found["checks"][0]),
+            "by": by,
+            "at": at_us,
+        }
+        self._read(
+            """
+            insert into revision_of_flag
+            select coalesce(max(number), 0) + 1, $series, $time, $flag, $checks, $flag_before, $checks_before, $by, $at
+            from revision_of_flag
+            """,
+            row,
+        )
+        with self._latest_lock:
+            self._flags = self._flag_stamps()
+            if (at := self._place.get(key)) is not None and self._newest[at] == time_us:
+                self._flag[at] = flag
+
+    def flag_stamps(self) -> Mapping[int, str]:
+        """Day -> what tells its newest revision of a flag from any other, also of another past."""
+        return self._flags
+
+    def _flag_stamps(self) -> dict[int, str]:
+        found = (
+            self._db.cursor()
+            .execute(
+                f"""
+            select time_us // {DAY_US} as day, max(number) as number, arg_max(concat_ws(' ', at_us, revised_by), number)
+            from revision_of_flag group by day
+            """  # noqa: S608
+            )
+            .fetchall()
+        )
+        return {int(day): f"{number} {said}" for day, number, said in found}
+
     # ---- reading: any thread, each with its own cursor
 
-    def scan(self, *, after_seq: int, rows: int) -> Iterator[Journal]:
-        while True:
+    def scan(self, *, after_seq: int, rows: int, through_seq: int = 2**63 - 1) -> Iterator[Journal]:
+        """See the contract; a chunk that begins behind `through_seq` is not looked for."""
+        while after_seq < through_seq:
             chunk = self._read(
                 "select seq, series, time_us, value, received_us, flag, checks, revision from reading "
                 "where seq > $after and seq <= $after + $rows order by seq",
                 {"after": after_seq, "rows": rows},
             )
             if not len(chunk["seq"]):
-                return
+                beyond = self._read(
+                    "select coalesce(min(seq), 0) as seq from reading where seq > $after", {"after": after_seq}
+                )
+                if not beyond["seq"][0]:
+                    return
+                after_seq = int(beyond["seq"][0]) - 1  # those between have left
+                continue
             after_seq = int(chunk["seq"][-1])
             known = chunk["series"] < len(self._index)
             series = np.where(known, self._index[np.where(known, chunk["series"], 0)], -1)
@@ -188,14 +286,19 @@ class DuckStore:
 
     def history(self, key: str, *, from_us: int, to_us: int, limit: int, without: Collection[int] = ()) -> History:
         """See the contract; `without` are days (`DAY_US`) whose rows are left out."""
-        series, days = self._id_of.get(key, -1), list(without)
-        return queries.history(self._ask, OPEN_ROWS, series, from_us=from_us, to_us=to_us, limit=limit, without=days)
+
+        def ask() -> History:
+            rows, values = self._stored(from_us, to_us, without)
+            series = self._id_of.get(key, -1)
+            return queries.history(self._ask, rows, series, from_us=from_us, to_us=to_us, limit=limit, **values)
+
+        return self.trimmed.consistently(ask)
 
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
         """Of registered series from memory: screens ask twice a second."""
         at = [self._place.get(key, -1) for key in keys]
         if -1 in at:
-            return queries.latest(self._ask, "reading", [self._id_of.get(key) for key in keys])
+            return queries.latest(self._ask, self._newest_rows(), [self._id_of.get(key) for key in keys])
         with self._latest_lock:
             time, value, flag = self._newest[at], self._value[at], self._flag[at]
         return np.where(time == NONE, 0, time), value, flag
@@ -204,11 +307,26 @@ class DuckStore:
         self, keys: list[str], *, from_us: int, to_us: int, without: Collection[int] = ()
     ) -> tuple[Float64, Int64]:
         """See the contract; `without` are days (`DAY_US`) whose rows are left out."""
-        series, days = [self._id_of.get(key) for key in keys], list(without)
-        return queries.totals(self._ask, OPEN_ROWS, series, from_us=from_us, to_us=to_us, without=days)
+
+        def ask() -> tuple[Float64, Int64]:
+            rows, values = self._stored(from_us, to_us, without)
+            series = [self._id_of.get(key) for key in keys]
+            return queries.totals(self._ask, rows, series, from_us=from_us, to_us=to_us, **values)
+
+        return self.trimmed.consistently(ask)
+
+    def _stored(self, from_us: int, to_us: int, without: Collection[int]) -> tuple[str, dict[str, object]]:
+        """Every row of a span, as `queries.stored`."""
+        days = [d for d in self.trimmed.days if d * DAY_US <= to_us and (d + 1) * DAY_US > from_us]
+        return queries.stored(self.trimmed.files(days), revised=bool(self._flags), without=without)
+
+    def _newest_rows(self) -> str:
+        return queries.with_flags(_NEWEST) if self._flags else _NEWEST
 
     def days_after(self, seq: int) -> dict[int, int]:
-        """Days (`DAY_US`) of which rows were stored after number `seq` -> the newest number of each among those."""
+        """Days (`DAY_US`) of which rows were stored after number `seq` -> the newest number of each among those that
+        the journal still has.
+        """
         found = self._read(
             f"select time_us // {DAY_US} as day, max(seq) as seq from reading where seq > $seq group by 1",  # noqa: S608
             {"seq": seq},
@@ -228,18 +346,51 @@ class DuckStore:
 
     def day(self, day: int, *, through_seq: int, rows: int) -> Iterator[pa.RecordBatch]:
         """Every row of one day up to number `through_seq`, revisions too, sorted by key, time and number, in batches
-        of at most `rows`; a series is named by its key.
+        of at most `rows`; a series is named by its key. For the thread that trims.
         """
+        stored, values = queries.stored(self.trimmed.files([day]), revised=bool(self._flags))
         cursor = self._db.cursor()
         try:
-            yield from cursor.execute(
-                """
+            yield from cursor.sql(
+                f"""
                 select s.key as series, r.time_us, r.value, r.received_us, r.flag, r.checks, r.revision, r.seq
-                from reading r join series s on s.id = r.series
+                from {stored} r join series s on s.id = r.series
                 where r.time_us >= $low and r.time_us < $high and r.seq <= $through order by s.key, r.time_us, r.seq
-                """,
-                {"low": day * DAY_US, "high": (day + 1) * DAY_US, "through": through_seq},
+                """,  # noqa: S608
+                params={"low": day * DAY_US, "high": (day + 1) * DAY_US, "through": through_seq, **values},
             ).to_arrow_reader(rows)
+        finally:
+            cursor.close()
+
+    def contents(self) -> Contents:
+        """What it holds."""
+        return queries.contents(self._ask)
+
+    def page(self, of: PageOf) -> queries.Columns:
+        """See `queries.page`."""
+        return self.trimmed.consistently(
+            lambda: queries.page(self._ask, of, self.trimmed.files([of.day]), revised=bool(self._flags))
+        )
+
+    # ---- keeping house: one background thread
+
+    def remember_newest(self) -> None:
+        """Write down what is newest of each series: neither the next start nor a trim needs the rows before it."""
+        through = self._last_seq
+        cursor = self._db.cursor()
+        try:
+            cursor.execute("begin")
+            cursor.execute(
+                f"""
+                create temp table known as
+                select series, max(time_us) as time_us, arg_max(value, time_us) as value, arg_max(flag, time_us) as flag
+                from {_NEWEST} where not revision group by series
+                """  # noqa: S608
+            )
+            cursor.execute("delete from newest_known")
+            cursor.execute("insert into newest_known select *, ? from known", [through])
+            cursor.execute("drop table known")
+            cursor.execute("commit")
         finally:
             cursor.close()
 
@@ -256,7 +407,9 @@ class DuckStore:
         first = max(there.values(), default=-1) + 1
         there |= {k: first + i for i, k in enumerate(new)}
         if new:
-            self._db.executemany("insert into series values (?, ?)", [(there[k], k) for k in new])
+            arriving = pa.table({"id": np.array([there[k] for k in new], dtype=np.int32), "key": new})
+            assert arriving is not None  # found by its name, as in `_insert`: one commit, not one for each
+            self._db.execute("insert into series select * from arriving")
         return there
 
     def _one(self, sql: str) -> int:

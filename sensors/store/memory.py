@@ -18,6 +18,8 @@ class MemoryStore:
         self._keys = list(keys)
         self._rows: list[tuple[int, int, float, int, int, int, bool]] = []
         """series, time_us, value, received_us, flag, checks, conflict; seq is the position + 1."""
+        self._flags: dict[tuple[int, int], int] = {}
+        """(series, time_us) -> newest flag of those that were revised."""
         self._values: dict[tuple[int, int], list[float]] = {}
         self._lock = threading.Lock()
 
@@ -58,6 +60,12 @@ class MemoryStore:
                 conflict=np.array(conflict, dtype=np.bool_),
             )
             after_seq += len(chunk)
+
+    def revise(self, key: str, time_us: int, flag: int, checks: int, *, by: str, at_us: int) -> None:  # noqa: ARG002
+        if not self._first_of(key, time_us, time_us + 1):
+            raise KeyError(f"{key}: nothing was measured at {time_us}")
+        with self._lock:
+            self._flags[self._keys.index(key), time_us] = flag
 
     def last_seq(self) -> int:
         return len(self._rows)
@@ -102,5 +110,5 @@ class MemoryStore:
         with self._lock:
             for s, time_us, value, _, flag, _, _ in self._rows:
                 if s == series and from_us <= time_us < to_us:
-                    first.setdefault(time_us, (time_us, value, flag))
+                    first.setdefault(time_us, (time_us, value, self._flags.get((s, time_us), flag)))
         return list(first.values())

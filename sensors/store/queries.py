@@ -4,7 +4,7 @@ Both have the columns series, time_us, value, flag, seq and revision; in the jou
 key.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,55 @@ from numpy.typing import NDArray
 
 from sensors.batch import Float64, Int64
 from sensors.flags import Flag, Flags
-from sensors.store import History
+from sensors.store import DAY_US, Contents, History, PageOf
 
 Columns = Mapping[str, NDArray[Any]]
 Values = Mapping[str, object]
 Ask = Callable[[str, Values], Columns]
 """Runs a query with named values and gives its columns."""
+Files = Mapping[int, tuple[str, int]]
+"""Of trimmed days: the day's file, and up to which number its rows have left the journal."""
+
+READINGS = "seq, series, time_us, value, received_us, flag, checks, revision"
+JOURNAL = f"select {READINGS} from reading"  # noqa: S608
+_TRIMMED = f"""
+    union all by name
+    select f.seq, s.id as series, f.time_us, f.value, f.received_us, f.flag, f.checks, f.revision
+    from read_parquet($files::varchar[]) f join series s on s.key = f.series
+    join (select unnest($trimmed::bigint[]) as day, unnest($throughs::bigint[]) as through_seq) t
+        on f.time_us // {DAY_US} = t.day and f.seq <= t.through_seq
+"""  # noqa: S608
+_REVISED = """
+    select r.* replace (coalesce(n.flag, r.flag) as flag, coalesce(n.checks, r.checks) as checks)
+    from {rows} r left join flag_now n on n.series = r.series and n.time_us = r.time_us and not r.revision
+"""
+
+
+def with_flags(rows: str) -> str:
+    """The same rows, each with its newest flag."""
+    return f"({_REVISED.format(rows=rows)})"
+
+
+def stored(files: Files, *, revised: bool, without: Collection[int] = ()) -> tuple[str, dict[str, object]]:
+    """A query in brackets for every row of a journal, those among them that have left it, and its values.
+
+    Parameters
+    ----------
+    files : of trimmed days
+    revised : whether some flags have been revised: the newest is given
+    without : days whose rows are left out
+    """
+    rows, values = JOURNAL, dict[str, object]()
+    if without:
+        rows += f" where not list_contains($without::bigint[], time_us // {DAY_US})"
+        values["without"] = list(without)
+    files = {day: file for day, file in files.items() if day not in without}
+    if files:
+        rows += _TRIMMED
+        values["files"] = [path for path, _ in files.values()]
+        values["trimmed"] = list(files)
+        values["throughs"] = [through for _, through in files.values()]
+    return with_flags(f"({rows})") if revised else f"({rows})", values
 
 
 def history(ask: Ask, rows: str, series: int | str, *, from_us: int, to_us: int, limit: int, **more: object) -> History:
@@ -41,6 +84,47 @@ def history(ask: Ask, rows: str, series: int | str, *, from_us: int, to_us: int,
         time_us=found["time_us"][::-1].astype(np.int64),
         value=found["value"][::-1].astype(np.float64),
         flag=found["flag"][::-1].astype(np.uint8),
+    )
+
+
+LAST_SEQ = """
+select coalesce(max(seq), 0) as seq
+from (select max(seq) as seq from reading union all select max(through_seq) from newest_known)
+"""
+
+
+def contents(ask: Ask) -> Contents:
+    """What a journal holds, with the days of it that were trimmed."""
+    keys = ask("select key from series order by key", {})["key"]
+    days = ask(f"select time_us // {DAY_US} as day from reading union select day from trimmed order by day", {})["day"]  # noqa: S608
+    last = ask(LAST_SEQ, {})["seq"]
+    return Contents(keys=[str(key) for key in keys], days=days.tolist(), last_seq=int(last[0]))
+
+
+def page(ask: Ask, of: PageOf, files: Files, *, revised: bool = True) -> Columns:
+    """Rows of a journal with everything that is stored of them, revisions too; `series` is the key."""
+    rows, values = stored(files, revised=revised)
+    return ask(
+        f"""
+        select s.key as series, r.time_us, coalesce(r.value, 'nan'::double) as value, r.received_us, r.flag, r.checks,
+               r.revision, r.seq
+        from {rows} r join series s on s.id = r.series
+        where r.time_us >= $low and r.time_us < $high and r.seq <= $through
+          and (len($keys::varchar[]) = 0 or list_contains($keys::varchar[], s.key))
+          and (s.key > $key or (s.key = $key and (r.time_us > $time or (r.time_us = $time and r.seq > $seq))))
+        order by s.key, r.time_us, r.seq limit $rows
+        """,  # noqa: S608
+        {
+            "low": max(of.from_us, of.day * DAY_US),
+            "high": min(of.to_us, (of.day + 1) * DAY_US),
+            "through": of.through_seq,
+            "keys": of.keys,
+            "key": of.key,
+            "time": of.time_us,
+            "seq": of.seq,
+            "rows": of.rows,
+            **values,
+        },
     )
 
 

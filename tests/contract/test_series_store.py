@@ -22,15 +22,22 @@ from sensors.store.archive import Archive
 from sensors.store.days import DayReader
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
+from sensors.store.retention import Retention
+from sensors.store.retention_policy import Policy
+from sensors.store.rollup import Rollups
 from sensors.store.split import SplitReader
 from takean.local_client import NOBODY, LocalOwner
 from takean.local_server import LocalServer
 from tests.builders import MINUTE_US, T0_US, batch
+from tests.sensors.mirrored import Mirrored
 
 KEYS = ["A/stage_m", "A/rain_mm", "B/stage_m"]
 
 
-@pytest.fixture(params=["memory", "duck", "duck reopened", "asked from afar", "asked from afar, days closed"])
+OWN = ["memory", "duck", "duck reopened", "asked from afar", "asked from afar, days closed", "days trimmed"]
+
+
+@pytest.fixture(params=[*OWN, "mirrored to influxdb", "mirrored to victoria"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStore]:
     path = tmp_path / "journal.duckdb"
     makers: dict[str, Callable[[], SeriesStore]] = {
@@ -39,6 +46,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SeriesStor
         "duck reopened": lambda: Reopening(path, KEYS),
         "asked from afar": lambda: FromAfar(path, now_us=T0_US),
         "asked from afar, days closed": lambda: FromAfar(path, now_us=T0_US + 3 * DAY_US),
+        "days trimmed": lambda: FromAfar(path, now_us=T0_US + 40 * DAY_US, journal_days=1),
+        "mirrored to influxdb": lambda: Mirrored(request.getfixturevalue("influxdb"), tmp_path, KEYS),
+        "mirrored to victoria": lambda: Mirrored(request.getfixturevalue("victoria"), tmp_path, KEYS),
     }
     made = makers[request.param]()
     yield made
@@ -60,29 +70,38 @@ class Reopening(DuckStore):
 
 class FromAfar:
     """A store whose questions are answered as those of another process are: over its socket, and from the files of
-    closed days, which are brought up to date before each one.
+    closed days, which are brought up to date before each one; rows of days older than `journal_days` leave the journal.
     """
 
-    def __init__(self, path: Path, *, now_us: int) -> None:
-        self._store = DuckStore(path, KEYS)
+    def __init__(self, path: Path, *, now_us: int, journal_days: int = 1000) -> None:
+        folder, address = path.parent / "days", path.parent / "worker.socket"
+        self._store = DuckStore(path, KEYS, days=folder)
         self.recognise, self.append = self._store.recognise, self._store.append
         self.scan, self.last_seq, self.check = self._store.scan, self._store.last_seq, self._store.check
-        folder, address = path.parent / "days", path.parent / "worker.socket"
+        self.revise = self._store.revise
         self.archive = Archive(self._store, folder, now_us=lambda: now_us)
+        self._retention = Retention(
+            store=self._store,
+            archive=self.archive,
+            rollups=Rollups(path.parent / "hours", folder),
+            policy=Policy(journal_days=journal_days),
+            now_us=lambda: now_us,
+            needed_from_seq=lambda: self.last_seq() + 1,
+        )
         self._server = LocalServer(address, store=self._store, status=lambda: NOBODY, sealed=self.archive.sealed)
         self._server.start()
         self._owner = LocalOwner(address)
         self._reader = SplitReader(self._owner, DayReader(folder))
 
     def history(self, key: str, *, from_us: int, to_us: int, limit: int) -> History:
-        self.archive.write_due()
+        self._retention.turn()
         return self._reader.history(key, from_us=from_us, to_us=to_us, limit=limit)
 
     def latest(self, keys: list[str]) -> tuple[Int64, Float64, Flags]:
         return self._reader.latest(keys)
 
     def totals(self, keys: list[str], *, from_us: int, to_us: int) -> tuple[Float64, Int64]:
-        self.archive.write_due()
+        self._retention.turn()
         return self._reader.totals(keys, from_us=from_us, to_us=to_us)
 
     def close(self) -> None:
@@ -203,7 +222,7 @@ def test_history_crosses_days_and_takes_in_what_came_late(store: SeriesStore) ->
     day = DAY_US // 4
     put(store, batch(list(np.arange(12.0)), step_us=day))
     assert len(store.history("A/stage_m", from_us=0, to_us=T0_US + 20 * day, limit=100).time_us) == 12
-    put(store, batch([20.0, 21.0], times_us=[T0_US + day + 1, T0_US + 9 * day + 1]))
+    put(store, batch([20.0, 21.0], times_us=[T0_US + day + MINUTE_US, T0_US + 9 * day + MINUTE_US]))
     shown = store.history("A/stage_m", from_us=T0_US + day, to_us=T0_US + 10 * day, limit=100)
     assert shown.value.tolist() == [1.0, 20.0, *np.arange(2.0, 10.0).tolist(), 21.0]
     assert shown.flag.tolist() == [Flag.GOOD] * 11
@@ -220,6 +239,36 @@ def test_totals_count_usable_values_once(store: SeriesStore) -> None:
     total, count = store.totals(["A/rain_mm", "B/stage_m"], from_us=T0_US, to_us=T0_US + 9 * MINUTE_US)
     assert total.tolist() == pytest.approx([1.2, 0.0])
     assert count.tolist() == [2, 0]
+
+
+@pytest.fixture
+def own(store: SeriesStore) -> SeriesStore:
+    """A journal, not a mirror of one: a mirror holds the flags that rows were judged with."""
+    return store
+
+
+@pytest.mark.parametrize("store", OWN, indirect=True)
+def test_the_newest_flag_of_a_reading_is_shown_and_the_first_one_is_judged(own: SeriesStore) -> None:
+    put(own, batch([1.0, 2.0, 3.0]))
+    put(own, batch([9.0], start_us=T0_US + 2 * MINUTE_US))
+    for flag in (Flag.FAIL, Flag.SUSPECT):
+        own.revise(KEYS[0], T0_US + 2 * MINUTE_US, flag, 7, by="somebody", at_us=T0_US)
+    own.revise(KEYS[0], T0_US, Flag.FAIL, 7, by="somebody", at_us=T0_US)
+    shown = own.history(KEYS[0], from_us=0, to_us=T0_US + DAY_US, limit=10)
+    assert shown.flag.tolist() == [Flag.FAIL, Flag.GOOD, Flag.SUSPECT]
+    assert shown.value.tolist() == [1.0, 2.0, 3.0]
+    assert own.latest([KEYS[0]])[2].tolist() == [Flag.SUSPECT]
+    total, count = own.totals([KEYS[0]], from_us=0, to_us=T0_US + DAY_US)
+    assert (total.tolist(), count.tolist()) == ([2.0], [1])
+    assert [row[4] for row in journal(own)] == [Flag.GOOD] * 4
+
+
+@pytest.mark.parametrize("store", OWN, indirect=True)
+def test_a_flag_of_nothing_is_not_revised(own: SeriesStore) -> None:
+    put(own, batch([1.0]))
+    for key, time_us in ((KEYS[0], T0_US + 1), (KEYS[1], T0_US), ("nobody", T0_US)):
+        with pytest.raises(KeyError, match="nothing was measured"):
+            own.revise(key, time_us, Flag.FAIL, 0, by="somebody", at_us=T0_US)
 
 
 def test_an_empty_batch_is_fine(store: SeriesStore) -> None:
