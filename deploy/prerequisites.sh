@@ -15,6 +15,10 @@ test)
     command -v chromium >/dev/null || missing="$missing chromium"
     command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
     command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+    command -v influxd >/dev/null || missing="$missing influxdb"
+    command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
+    command -v faketime >/dev/null || missing="$missing faketime"
     command -v openssl >/dev/null || missing="$missing openssl"
     fc-list 2>/dev/null | grep -qi thai || missing="$missing fonts-noto-core"
     command -v git >/dev/null || missing="$missing git"
@@ -32,8 +36,13 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq
     # shellcheck disable=SC2086  # one word for each package
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    # Debian starts a broker that it installs, on the port that `make run` listens to; the tests start their own.
-    case " $missing " in *" mosquitto "*) systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
+    # Debian starts the servers that it installs, the broker on the port that `make run` listens to; the tests start
+    # their own.
+    for package in mosquitto influxdb victoria-metrics nginx-light; do
+        case " $missing " in
+        *" $package "*) systemctl disable --now "${package%-light}" >/dev/null 2>&1 || true ;;
+        esac
+    done
 else
     echo "please run first: sudo apt-get install -y$missing" >&2
     exit 1

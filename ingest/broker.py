@@ -10,9 +10,11 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from ingest.broker_connection import BrokerConnection, Unreachable
 from ingest.broker_options import BrokerOptions
+from ingest.message import Rejection
 from ingest.pump import Pump
 from ingest.topics import Topics
 
@@ -46,6 +48,7 @@ class Broker:
     now_us : clock of judgement, microseconds UTC
     alarm : (name, what happened and what to do), called on the event loop; must not block. The names: `broker_away`,
         `broker_refused`, `broker_session_lost`, `broker_drops`
+    answered : takes a station's answer to a command, or says what is wrong with it
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Broker:
         topics: Topics,
         now_us: Callable[[], int],
         alarm: Callable[[str, str], None],
+        answered: Callable[[str, bytes], Rejection | None] = lambda *_: None,
     ) -> None:
+        self.answered = answered
         self.pump = pump
         self.options = options
         self.topics = topics
@@ -77,9 +82,21 @@ class Broker:
         self._why_away = ""
         self._dialler = ThreadPoolExecutor(1, thread_name_prefix="broker-dial")
         self._staying: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+        """Send a command to a device; lost where the broker is away. Callable from any thread, and returns at once."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: we stop
+                self._loop.call_soon_threadsafe(self._publish, topic, payload, qos)
+
+    def _publish(self, topic: str, payload: bytes, qos: int) -> None:
+        if self.connected and self._connection is not None:
+            self._connection.publish(topic, payload, qos)
 
     async def start(self) -> None:
         """Begin to connect; returns at once, whether or not the broker is there."""
+        self._loop = asyncio.get_running_loop()
         self._count_away()
         self._staying = asyncio.get_running_loop().create_task(self._stay())
 

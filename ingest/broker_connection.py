@@ -16,6 +16,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.broker_options import BrokerOptions
 from ingest.buffered import make_client
@@ -62,6 +63,8 @@ class Hub(Protocol):
     topics: Topics
     pump: Pump
     now_us: Callable[[], int]
+
+    answered: Callable[[str, bytes], Rejection | None]
 
     def dropped(self, payload: bytes) -> None:
         """Take the broker's own count of messages it dropped."""
@@ -133,6 +136,15 @@ class BrokerConnection:
         while self._is_attached and self._loop.time() < deadline_s:
             await asyncio.sleep(0.005)
         self._end("stopped")
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+        """Send something; with QoS 0, and where this connection ends first, it may be lost."""
+        if not self._is_attached:
+            return
+        try:
+            self._client.publish(topic, payload, qos)
+        except ValueError as error:  # no topic to publish to
+            log.warning("broker: nothing is sent to %r: %s", topic[:TOPIC_CHARS_KEPT], error)
 
     # What a sender does; called by the pump.
 
@@ -274,32 +286,44 @@ class BrokerConnection:
             self._over(Unreachable(f"the broker refuses: {code}", remedy=remedy))
             return
         self.session_present = flags.session_present
-        topics = self._hub.topics
         # QoS 1 at most, so that QoS 2 never comes. The count is a courtesy: a broker may keep it from us.
-        self._client.subscribe([(topics.data("+"), 1), (topics.status("+"), 1), (DROPS_TOPIC, 0)])
+        data, status = self._data_topics(), self._hub.topics.status("+")
+        ack = self._hub.topics.ack("+")
+        if self._client.is_mqtt_5:
+            new = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            kept = {status: SubscribeOptions(qos=1), ack: new, DROPS_TOPIC: SubscribeOptions(qos=0)}
+            self._client.subscribe([*((topic, new) for topic in data), *kept.items()])
+        else:
+            self._client.subscribe([*((topic, 1) for topic in data), (status, 1), (ack, 1), (DROPS_TOPIC, 0)])
+
+    def _data_topics(self) -> list[str]:
+        return [self._hub.topics.data("+"), *self._hub.options.topics]
 
     def _on_subscribe(self, client: Client, data: Any, mid: int, codes: list[ReasonCode], props: Any) -> None:  # noqa: ARG002
-        data_code, status_code, drops = codes
-        for code in (data_code, status_code):
+        *codes, ack, drops = codes
+        for topic, code in zip([*self._data_topics(), self._hub.topics.status("+")], codes, strict=True):
             if code.is_failure or code.value < 1:
                 remedy = _LET_IN if code.is_failure else _GRANT_QOS_1
-                self._over(Unreachable(f"the broker answers our subscription with: {code}", remedy=remedy))
+                self._over(Unreachable(f"the broker answers our subscription to {topic} with: {code}", remedy=remedy))
                 return
+        if ack.is_failure:
+            log.warning("broker: it does not let us read answers to commands; look at its acl_file")
         if drops.is_failure:
             log.warning("broker: it does not let us see %s; what it drops will not be noticed", DROPS_TOPIC)
         if not self._subscribed.done():
             self._subscribed.set_result(None)
 
-    def _receive(self, topic: bytes, payload: bytes, packet_id: int) -> None:
+    def _receive(self, topic: bytes, payload: bytes, packet_id: int, is_retained: bool) -> None:
         """Take one message; never raises. One that we fail on stays unacknowledged: the broker keeps it."""
         try:
-            self._take(topic, payload, packet_id)
+            self._take(topic, payload, packet_id, is_retained=is_retained)
         except Exception:
             log.exception("broker: a message to %r could not be taken in", topic[:TOPIC_CHARS_KEPT])
 
-    def _take(self, topic: bytes, payload: bytes, packet_id: int) -> None:
+    def _take(self, topic: bytes, payload: bytes, packet_id: int, *, is_retained: bool) -> None:
         hub = self._hub
-        name, status_of, is_drops = self._place(topic)
+        name, leaf, station, is_drops = self._place(topic)
+        status_of = station if leaf is Leaf.STATUS else ""
         if is_drops:
             hub.dropped(payload)
             return
@@ -310,16 +334,27 @@ class BrokerConnection:
             message = Message(name, payload[:HEAD_BYTES], hub.now_us(), self._client_name)
             hub.pump.put(Arrival(message, self, packet_id, rejection=rejection, ends=False, unread_bytes=len(payload)))
             return
+        if is_retained and not status_of:  # only a broker of MQTT 3.1.1 sends it, which cannot be asked not to
+            rejection = Rejection(Reason.RETAINED, "kept by the broker from before we subscribed; no news")
+            message = Message(name, payload[:HEAD_BYTES], hub.now_us(), self._client_name)
+            hub.pump.put(Arrival(message, self, packet_id, rejection=rejection, ends=False))
+            return
+        if leaf is Leaf.ACK:
+            wrong = hub.answered(station, payload)
+            message = Message(name, payload[:HEAD_BYTES], hub.now_us(), self._client_name)
+            status_of = "" if wrong else station
+            hub.pump.put(Arrival(message, self, packet_id, status_of, wrong, ends=False, is_done=wrong is None))
+            return
         # A topic that is nobody's goes with the readings: the pipeline refuses it, and a thousand in one commit.
         message = Message(name, payload, hub.now_us(), self._client_name)
         hub.pump.put(Arrival(message, self, packet_id, status_of=status_of))
 
-    def _parse(self, topic: bytes) -> tuple[str, str, bool]:
-        """Read a topic as (text, station if it is a status, whether it is the count of drops)."""
+    def _parse(self, topic: bytes) -> tuple[str, Leaf | None, str, bool]:
+        """Read a topic as (text, what it is about, station, whether it is the count of drops)."""
         text = topic.decode("utf-8", "replace")[:TOPIC_CHARS_KEPT]
         place = self._hub.topics.parse(text)
-        status_of = place[0] if place is not None and place[1] is Leaf.STATUS else ""
-        return text, status_of, text == DROPS_TOPIC
+        station, leaf = place or ("", None)
+        return text, leaf, station, text == DROPS_TOPIC
 
 
 _LET_IN = (

@@ -18,8 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MessageType, MQTTErrorCode, MQTT
 
 log = logging.getLogger(__name__)
 
-Receive = Callable[[bytes, bytes, int], None]
-"""(topic, payload, packet id or 0 for QoS 0), on the thread that reads; must not raise."""
+Receive = Callable[[bytes, bytes, int, bool], None]
+"""(topic, payload, packet id or 0 for QoS 0, whether the broker had kept it from before we subscribed), on the thread
+that reads; must not raise."""
 
 PRIVATE = ("_create_socket", "_handle_publish", "_packet_read", "_packet_queue", "_loop_rc_handle")
 """What of paho is replaced or called below and is not in its manual; in 2.1 and 2.2 all of it is the same."""
@@ -57,7 +58,7 @@ class BrokerClient(Client):
             topic = message.topic.encode()
         except UnicodeDecodeError:
             topic = b"\xff"  # Whatever it was: no topic of ours.
-        self.receive(topic, bytes(message.payload), message.mid if message.qos else 0)
+        self.receive(topic, bytes(message.payload), message.mid if message.qos else 0, message.retain)
 
 
 class BufferedClient(BrokerClient):
@@ -100,7 +101,7 @@ class BufferedClient(BrokerClient):
             publish = split_publish(self._in_packet["command"], bytes(self._in_packet["packet"]), self.is_mqtt_5)
         except ValueError:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self.receive(*publish)
+        self.receive(*publish, bool(self._in_packet["command"] & 1))
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 

@@ -3,6 +3,8 @@
 `Dialect` is MQTT 3.1.1, whose server may refuse but not explain; `Dialect5` is MQTT 5.
 """
 
+from collections.abc import Callable
+
 from ingest.limits import Limits
 from ingest.packets import (
     DISCONNECT_CODES,
@@ -16,6 +18,7 @@ from ingest.packets import (
     Malformed,
     Packet,
     Properties,
+    Publish,
     ReasonCode,
     Suback,
     Subscribe,
@@ -28,11 +31,17 @@ from ingest.packets.fields import VARIABLE_MAX, write_variable
 CONNACK_BYTES_MAX = 64
 """Our longest CONNACK fits. A client of MQTT 5 that takes less is not let in: we could not tell it our bounds."""
 
+LISTENING_MAX = 256
+"""Subscriptions of one connection; a station has one, a gateway one for each of its stations."""
+Hears = Callable[[str], str | None]
+"""Filter of a subscription -> the one topic that it may hear by it, None for none."""
+
 GOOD_BYES = {
     "stopped": (ReasonCode.SERVER_SHUTTING_DOWN, ""),
     "keep_alive": (ReasonCode.KEEP_ALIVE_TIMEOUT, ""),
     "taken_over": (ReasonCode.SESSION_TAKEN_OVER, ""),
     "too_many_of_station": (ReasonCode.QUOTA_EXCEEDED, "too many connections of this station"),
+    "secret_removed": (ReasonCode.NOT_AUTHORIZED, "the secret lets in no more"),
     "answers_not_taken": (ReasonCode.QUOTA_EXCEEDED, "answers were not taken"),
 }
 """Cause of closing -> what a client of MQTT 5 is told; one that is refused is told what was wrong."""
@@ -54,18 +63,38 @@ def dialect_of(connect: Connect, limits: Limits) -> "Dialect":
 class Dialect:
     """MQTT 3.1.1 with one client."""
 
+    receive_maximum = 65_535
+    """Messages of QoS 1 that the client takes at a time."""
+
+    def __init__(self) -> None:
+        self.listening: dict[str, int] = {}
+        """Topic that the client hears -> QoS that was granted."""
+
     def accepted(self, assigned_client_id: str | None) -> bytes:  # noqa: ARG002
         """CONNACK; says the client id where we chose it."""
         return encode(Connack(ConnackCode.ACCEPTED))
 
-    def subscribed(self, packet: Subscribe, own: str) -> bytes:
-        """SUBACK: a device may listen to its `own` topic and to nothing else."""
-        codes = tuple(min(qos, 1) if name == own else SUBSCRIPTION_REFUSED for name, qos in packet.filters)
+    def subscribed(self, packet: Subscribe, hears: Hears) -> bytes:
+        """SUBACK; what is granted stands in `listening`."""
+        codes = tuple(self._granted(hears(name), qos, SUBSCRIPTION_REFUSED) for name, qos in packet.filters)
         return encode(Suback(packet.packet_id, codes))
 
-    def unsubscribed(self, packet: Unsubscribe, own: str) -> bytes:  # noqa: ARG002
+    def _granted(self, topic: str | None, qos: int, refused: int) -> int:
+        """QoS that is granted for a topic, at most 1."""
+        if topic is None or (len(self.listening) >= LISTENING_MAX and topic not in self.listening):
+            return refused
+        self.listening[topic] = min(qos, 1)
+        return self.listening[topic]
+
+    def unsubscribed(self, packet: Unsubscribe, hears: Hears) -> bytes:
         """UNSUBACK, whether or not there was a subscription."""
+        for name in packet.filters:
+            self.listening.pop(hears(name) or "", None)
         return encode(Unsuback(packet.packet_id))
+
+    def published(self, packet: Publish) -> bytes:
+        """A message to the client; empty where it is longer than the client takes."""
+        return encode(packet)
 
     def voids_will(self, packet: Disconnect) -> bool:  # noqa: ARG002
         """Whether a client that says good bye so takes its will back [MQTT-3.14.4-3]."""
@@ -80,9 +109,10 @@ class Dialect5(Dialect):
     """MQTT 5 with one client; never a packet longer than it takes [MQTT5-3.1.2-24]."""
 
     def __init__(self, connect: Connect, limits: Limits) -> None:
+        super().__init__()
         self._asked = connect.properties
         self._limits = limits
-        self._listens = False
+        self.receive_maximum = connect.properties.receive_maximum or 65_535
 
     def accepted(self, assigned_client_id: str | None) -> bytes:
         """CONNACK with everything in which we are less than the standard's default."""
@@ -100,7 +130,7 @@ class Dialect5(Dialect):
         )
         return self._fitting(Connack(ReasonCode.SUCCESS, properties=properties))
 
-    def subscribed(self, packet: Subscribe, own: str) -> bytes:
+    def subscribed(self, packet: Subscribe, hears: Hears) -> bytes:
         """SUBACK.
 
         Raises
@@ -114,20 +144,22 @@ class Dialect5(Dialect):
                 raise Malformed("a shared subscription", ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
             if "+" in name or "#" in name:
                 raise Malformed("a subscription with a wildcard", ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED)
-        self._listens = self._listens or any(name == own for name, _ in packet.filters)
         codes = tuple(
-            min(options & 3, 1) if name == own else ReasonCode.NOT_AUTHORIZED for name, options in packet.filters
+            self._granted(hears(name), options & 3, ReasonCode.NOT_AUTHORIZED) for name, options in packet.filters
         )
         return self._fitting(Suback(packet.packet_id, codes))
 
-    def unsubscribed(self, packet: Unsubscribe, own: str) -> bytes:
+    def unsubscribed(self, packet: Unsubscribe, hears: Hears) -> bytes:
         """UNSUBACK, filter by filter."""
         codes = []
         for name in packet.filters:
-            existed = self._listens and name == own
-            self._listens = self._listens and not existed
+            existed = self.listening.pop(hears(name) or "", None) is not None
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
         return self._fitting(Unsuback(packet.packet_id, tuple(codes)))
+
+    def published(self, packet: Publish) -> bytes:
+        """A message to the client [MQTT5-3.1.2-25]; without an alias, whatever Topic Alias Maximum it names."""
+        return self._fitting(packet)
 
     def voids_will(self, packet: Disconnect) -> bool:
         """Whether it is a normal good bye [MQTT5-3.14.4-3].

@@ -7,14 +7,24 @@ from typing import Protocol
 from ingest.dialect import CONNACK_BYTES_MAX
 from ingest.inbox import decrement
 from ingest.limits import Limits
+from ingest.networks import Reach
 from ingest.packets import Connect, ReasonCode
 from ingest.topics import Topics, is_station_name
 
 
 def judge(
-    packet: Connect, *, topics: Topics, check: Callable[[str, str], bool], client_id_chars: int
+    packet: Connect,
+    *,
+    topics: Topics,
+    check: Callable[[str, str], bool],
+    reach: Callable[[str], Reach | None],
+    client_id_chars: int,
 ) -> tuple[ReasonCode, str]:
-    """Decide on a CONNECT: the answer, and the station where it is SUCCESS.
+    """Decide on a CONNECT: the answer, and the name of the station or network where it is SUCCESS.
+
+    Parameters
+    ----------
+    reach : name -> what it may publish; None for a station, which has its own topics only
 
     BAD_USER_NAME_OR_PASSWORD for what cannot be a credential, NOT_AUTHORIZED for a wrong one; docs/mqtt.md says why.
     """
@@ -36,8 +46,11 @@ def judge(
         return ReasonCode.BAD_USER_NAME_OR_PASSWORD, ""
     if not check(station, password):
         return ReasonCode.NOT_AUTHORIZED, ""
-    if packet.will is not None and packet.will.topic != topics.status(station):
-        return ReasonCode.NOT_AUTHORIZED, ""
+    if packet.will is not None:
+        of_network = reach(station)
+        own = packet.will.topic == topics.status(station) if of_network is None else of_network.of(packet.will.topic)
+        if own is None or own is False:
+            return ReasonCode.NOT_AUTHORIZED, ""
     if packet.will is not None and packet.will.qos == 2 and packet.level == 5:
         return ReasonCode.QOS_NOT_SUPPORTED, ""  # [MQTT5-3.2.2-12]
     return ReasonCode.SUCCESS, station
@@ -48,8 +61,10 @@ class Guest(Protocol):
 
     address: str
     station: str
-    """Empty before it is let in."""
+    """Or the network it is; empty before it is let in."""
     client: str
+    is_network: bool
+    """Whether it speaks for many stations."""
 
     def close(self, cause: str) -> None:
         """End the connection; calls `Door.disown`."""
@@ -104,7 +119,8 @@ class Door:
         self._clients[key] = guest
         same = self._of_station.setdefault(guest.station, {})
         same[guest] = None
-        if len(same) > self._limits.connections_per_station:
+        limits = self._limits
+        if len(same) > (limits.connections_per_network if guest.is_network else limits.connections_per_station):
             next(iter(same)).close("too_many_of_station")
 
     def disown(self, guest: Guest) -> None:

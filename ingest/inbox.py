@@ -9,8 +9,15 @@ import msgspec
 from ingest.limits import Limits
 from ingest.message import Message, Rejection
 
-_MESSAGE_BYTES = 512
+MESSAGE_BYTES = 512
 """What a waiting message costs beside its payload, about."""
+
+BATCH_S = 0.1
+"""What a batch should cost, seconds of the processor."""
+PART_MIN = 1 / 16
+"""A commit costs the same for one message and for hundreds: smaller batches would only be more of them."""
+GROWTH = 1.25
+"""One cheap batch says little of the next."""
 
 
 class Sender(Protocol):
@@ -47,11 +54,13 @@ class Arrival(msgspec.Struct):
     """Whether the connection is closed when the rejection is in quarantine. Not that of a broker: others send by it."""
     unread_bytes: int | None = None
     """Length of what was refused, where its body was not read."""
+    is_done: bool = False
+    """Nothing is left but to acknowledge it in its turn: an answer to a command, of the station `status_of`."""
 
     @property
     def cost(self) -> int:
         """Bytes, for the bounds."""
-        return len(self.message.payload) + _MESSAGE_BYTES
+        return len(self.message.payload) + MESSAGE_BYTES
 
 
 class Inbox:
@@ -70,6 +79,8 @@ class Inbox:
         """Arrivals not taken yet."""
         self.bytes = 0
         """Cost of all that is not done, taken or not."""
+        self.part = 1.0
+        """Of the bounds of a batch that `take` goes up to, by what batches have cost lately."""
 
     def put(self, arrival: Arrival) -> None:
         """Take in what is to be done in its turn; whether there is room is asked before."""
@@ -85,33 +96,67 @@ class Inbox:
         if arrival.rejection is not None:
             self._refusals[sender.station] += 1
 
+    def put_run(self, sender: Sender, arrivals: Sequence[Arrival], payload_bytes: int) -> None:
+        """The same of several messages of one sender, none of them refused, with so many bytes in all."""
+        line = self._lines.get(sender.station)
+        if line is None:
+            line = self._lines[sender.station] = deque()
+        line.extend(arrivals)
+        count, cost = len(arrivals), payload_bytes + MESSAGE_BYTES * len(arrivals)
+        self.size += count
+        self.bytes += cost
+        sender.unacked += count
+        sender.unacked_bytes += cost
+
     def take(self) -> list[Arrival]:
         """Remove a batch, an equal share of each line; the next call begins with those left out.
 
-        The last arrival may go over the bound of bytes, so that there is always one.
+        What fits into the share of its line goes first: who says how the river stands now never waits behind the packs
+        of those who tell of last month. The last arrival may go over the bound of bytes, so that there is always one.
         """
         taken: list[Arrival] = []
-        left, left_bytes = self._limits.batch_messages, self._limits.batch_bytes
+        left = max(1, round(self._limits.batch_messages * self.part))
+        left_bytes = max(1, round(self._limits.batch_bytes * self.part))
+        # Only where each line can have something: else the small ones of many could shut out the packs.
+        whole = len(self._lines) <= left
         while self._lines and left > 0 and left_bytes > 0:
             share, share_bytes = max(1, left // len(self._lines)), left_bytes // len(self._lines)
             for station in list(self._lines):
-                line = self._lines[station]
+                line, before = self._lines[station], left
                 end, end_bytes = max(0, left - share), max(0, left_bytes - share_bytes)
                 while line and left > end:
-                    arrival = line.popleft()
-                    taken.append(arrival)
+                    size = len(line[0].message.payload)
+                    if whole and left_bytes - size < end_bytes:
+                        break
+                    taken.append(line.popleft())
                     left -= 1
-                    left_bytes -= len(arrival.message.payload)
+                    left_bytes -= size
                     if left_bytes <= end_bytes:
                         break
+                if left == before:
+                    continue
                 if line:
                     self._lines.move_to_end(station)
                 else:
                     del self._lines[station]
                 if left <= 0 or left_bytes <= 0:
                     break
+            whole = False
         self.size -= len(taken)
         return taken
+
+    def learn(self, spent_s: float) -> None:
+        """Take so much next time that it costs no more than `BATCH_S`, by what the last batch cost.
+
+        How dear a reading is hangs on what it says and when: out of order, or a flood of last month. Whoever arrives
+        while a batch is done waits for it and for the next one, so a batch is bounded by its time.
+
+        Parameters
+        ----------
+        spent_s : of the processor: a machine that is busy with other things, or a slow disk, does not make small
+            batches any quicker
+        """
+        self.part = min(1.0, max(PART_MIN, self.part * min(GROWTH, BATCH_S / max(spent_s, 1e-6))))
 
     def release(self, batch: Sequence[Arrival]) -> None:
         """Give back the room of what has been taken and is done."""
@@ -136,6 +181,12 @@ class Inbox:
             or sender.unacked_bytes >= limits.unacked_bytes
             or self.bytes >= limits.inbox_bytes
         )
+
+    def room_for(self, sender: Sender) -> tuple[int, int]:
+        """Messages, and bytes of all of them with what each costs besides, until this sender must wait."""
+        limits = self._limits
+        own, of_all = limits.unacked_bytes - sender.unacked_bytes, limits.inbox_bytes - self.bytes
+        return limits.unacked_messages - sender.unacked, own if own < of_all else of_all
 
     def has_room_for_refusal(self, station: str) -> bool:
         """Whether one more refusal of this station gets its quarantine row.

@@ -12,15 +12,18 @@ class Limits:
     """Remaining length of a packet."""
     connect_bytes: int = 1024
     """Remaining length of CONNECT."""
-    connect_s: float = 5.0
-    """From accepting a connection to its CONNECT."""
-    connections: int = 2_000
+    connect_s: float = 15.0
+    """From accepting a connection to its CONNECT, with TLS two or three answers of a network that may take seconds for
+    each: many wait at a time, and the oldest goes when they are too many."""
+    connections: int = 6_000
     connections_per_station: int = 16
     """Let in; one more closes the oldest, which is the likeliest to be dead."""
-    unconnected: int = 500
+    connections_per_network: int = 1_000
+    """The same of a network: each node of a Sparkplug group may have a connection of its own."""
+    unconnected: int = 1_000
     """Not let in yet, of all addresses; one more closes the oldest, for an honest device is let in at once."""
-    unconnected_per_address: int = 64
-    """Connections of one address that have not been let in yet."""
+    unconnected_per_address: int = 256
+    """Connections of one address that have not been let in yet; a whole district may come from one, the network's."""
     unacked_messages: int = 2_000
     """Of one connection; beyond it, nothing is read from it."""
     unacked_bytes: int = 2 * 1024 * 1024

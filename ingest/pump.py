@@ -7,6 +7,7 @@ from those who fill it. A batch is never given up: acknowledgement means *on dis
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 GATHER_S = 0.025
 """A batch holds at least what arrived in this time: a commit costs the same for one message and for hundreds. 10 ms
 cost nearly twice the processor at a thousand messages a second, and no river is that quick.
+"""
+ANSWER_S = 0.005
+"""And at least so long after the acknowledgements of the one before: devices that wait for them send again at once, and
+would otherwise fall into two groups that take turns in batches of half the size.
 """
 RETRY_S = 0.05
 """First wait after a batch could not be stored or judged; doubled up to Limits.retry_s_max."""
@@ -106,6 +111,13 @@ class Pump:
             self._wake.set()
         self.inbox.put(arrival)
 
+    def put_run(self, sender: Sender, arrivals: Sequence[Arrival], payload_bytes: int) -> None:
+        """Take in a run of messages of one sender, with so many bytes in all; see `Inbox.put_run`."""
+        if not self.inbox.size:
+            self._gather_until_s = asyncio.get_running_loop().time() + GATHER_S
+            self._wake.set()
+        self.inbox.put_run(sender, arrivals, payload_bytes)
+
     # One batch after the other.
 
     async def _run(self) -> None:
@@ -121,6 +133,7 @@ class Pump:
             self._gather_until_s = loop.time() + GATHER_S
             await self._finish(batch)
             self._acknowledge(batch)
+            self._gather_until_s = max(self._gather_until_s, loop.time() + ANSWER_S)
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         if not running.cancelled() and (error := running.exception()) is not None:
@@ -135,7 +148,7 @@ class Pump:
         wait_s, say_s = RETRY_S, 0.0
         while True:
             try:
-                await loop.run_in_executor(self._thread, self._do, work)
+                spent_s = await loop.run_in_executor(self._thread, self._do, work)
             except Exception:  # Whatever it was: a batch is never given up.
                 self.counters.failed_batches += 1
                 self.healthy = False
@@ -148,10 +161,14 @@ class Pump:
                 if not self.healthy:
                     log.warning("ingest: batches are stored and judged again")
                 self.healthy = True
+                self.inbox.learn(spent_s)
                 return
 
-    def _do(self, work: "_Work") -> None:
-        """Run in the thread. Keeps account of what is done, so that a second try goes on where the first one failed."""
+    def _do(self, work: "_Work") -> float:
+        """Run in the thread; returns the seconds of the processor it took. Keeps account of what is done, so that a
+        second try goes on where the first one failed.
+        """
+        begin_s = time.thread_time()
         if work.readings:
             self._process(work.readings)
             work.readings = []
@@ -159,9 +176,10 @@ class Pump:
             arrival = work.others[0]
             if arrival.rejection is not None:
                 self._refuse(arrival.message, arrival.rejection, arrival.unread_bytes)
-            else:
+            elif not arrival.is_done:
                 self._on_status(arrival.status_of, arrival.message.payload, arrival.message.received_us)
             work.others.popleft()
+        return time.thread_time() - begin_s
 
     def _acknowledge(self, batch: Sequence[Arrival]) -> None:
         runs: dict[Sender, list[int]] = {}

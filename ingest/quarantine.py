@@ -14,7 +14,12 @@ from ingest.message import Message, Rejection
 HEAD_BYTES = 4096
 """How much of a payload is kept."""
 ROWS_MAX = 10_000
-"""How many rows are kept; beyond it the oldest go, and are counted."""
+"""How many rows are kept; beyond it some go, and are counted."""
+SHARE = 10
+"""First the oldest of topics that have more than one in so many: one chatty device pushes out its own. Then the oldest
+of all."""
+SLACK = 20
+"""One in so many rows above the bound is borne: finding out who has many costs milliseconds."""
 
 _SCHEMA = """
 create table if not exists refused (
@@ -24,6 +29,7 @@ create table if not exists refused (
 create table if not exists totals (reason text primary key, count integer not null) strict, without rowid;
 create table if not exists dropped (one integer primary key check (one = 1), count integer not null) strict;
 insert or ignore into dropped values (1, 0);
+create index if not exists refused_topic on refused (topic);
 """
 _COLUMNS = "id, at_us, reason, detail, topic, client, length, sha256, head"
 
@@ -54,16 +60,16 @@ class Row:
         return cls(
             at_us=message.received_us,
             reason=rejection.reason,
-            detail=_storable(rejection.detail),
-            topic=_storable(message.topic),
-            client=_storable(message.client),
+            detail=storable(rejection.detail),
+            topic=storable(message.topic),
+            client=storable(message.client),
             length=len(message.payload) if unread_bytes is None else unread_bytes,
             sha256=hashlib.sha256(message.payload).hexdigest() if read else "",
             head=message.payload[:HEAD_BYTES],
         )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace half surrogate pairs, which JSON can carry and UTF-8 cannot: the row about bad input must be storable."""
     return text.encode("utf-8", "replace").decode()
 
@@ -88,7 +94,7 @@ class Quarantine:
         self._database.executescript(f"begin immediate; {_SCHEMA} commit;")
 
     def put(self, rows: Sequence[Row]) -> None:
-        """Keep refusals: on disk when this returns, all or none. The oldest beyond the bound go, and are counted."""
+        """Keep refusals: on disk when this returns, all or none. Some beyond the bound go, and are counted."""
         if not rows:
             return
         with self._lock:
@@ -113,10 +119,15 @@ class Quarantine:
         )
 
     def _trim(self) -> None:
-        # Ids have no holes: only the oldest are ever removed, and AUTOINCREMENT never gives one twice.
-        oldest_kept = "(select max(id) from refused) - ? + 1"
-        removed = self._database.execute(f"delete from refused where id < {oldest_kept}", (self._rows_max,))  # noqa: S608
-        self._database.execute("update dropped set count = count + ?", (removed.rowcount,))
+        (held,) = self._database.execute("select count(*) from refused").fetchone()
+        if held <= self._rows_max + self._rows_max // SLACK:
+            return
+        self._database.execute(
+            "delete from refused where id in (select id from refused order by"
+            " topic in (select topic from refused group by topic having count(*) > ?) desc, id limit ?)",
+            (self._rows_max // SHARE, held - self._rows_max),
+        )
+        self._database.execute("update dropped set count = count + ?", (held - self._rows_max,))
 
     def get(self, row_id: int) -> Row | None:
         """One refusal; None where it was never there or has been dropped."""
@@ -129,6 +140,16 @@ class Quarantine:
             f"select {_COLUMNS} from refused where ?1 is null or id < ?1 order by id desc limit ?2",  # noqa: S608
             before_id,
             max(0, limit),
+        )
+        return [_row(values) for values in found]
+
+    def of_reason(self, reason: str, *, limit: int, before_id: int | None = None) -> Sequence[Row]:
+        """Refusals for one reason, newest first, at most `limit`; with `before_id`, those older than it."""
+        found = self._query(
+            f"select {_COLUMNS} from refused where (?1 is null or id < ?1) and reason = ?2 order by id desc limit ?3",  # noqa: S608
+            before_id,
+            reason,
+            limit,
         )
         return [_row(values) for values in found]
 

@@ -12,6 +12,7 @@ class Leaf(StrEnum):
     DATA = "data"
     STATUS = "status"
     CMD = "cmd"
+    ACK = "ack"
 
 
 _LEAVES = frozenset(leaf.value for leaf in Leaf)
@@ -50,6 +51,10 @@ class Topics:
     def cmd(self, station: str) -> str:
         """Where a station listens."""
         return f"{self.prefix}/{station}/{Leaf.CMD}"
+
+    def ack(self, station: str) -> str:
+        """Where a station answers commands."""
+        return f"{self.prefix}/{station}/{Leaf.ACK}"
 
     def parse(self, topic: str) -> tuple[str, Leaf] | None:
         """Read a topic of this world as (station, leaf); None for any other."""

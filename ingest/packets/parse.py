@@ -51,6 +51,8 @@ def parse(kind: int, flags: int, data: bytes, level: int) -> Packet:
         raise Malformed("AUTH without an authentication method", ReasonCode.PROTOCOL_ERROR)  # [MQTT5-4.12.0-7]
     if kind not in _FORMS:
         raise Malformed(f"packet type {kind} does not exist")
+    if kind == 1 and flags == 6:
+        raise Malformed("it speaks TLS, and this port is for plain MQTT")
     fixed_flags, read = _FORMS[kind]
     if flags != fixed_flags:
         raise Malformed(f"packet type {kind} with flags {flags}")  # [MQTT-2.2.2-2, MQTT5-2.1.3-1]

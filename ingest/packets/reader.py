@@ -100,6 +100,51 @@ class PacketReader:
         # A small rest must not keep the whole segment alive on an idle connection.
         self._buffer, self._position = buffer[self._position :], 0
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that was fed has been read; then it is let go of, and a `packets` that was begun is over."""
+        if self._position < len(self._buffer) or self._tail:
+            return False
+        self._buffer, self._position = b"", 0
+        return True
+
+    def run(self, topic: bytes, most: int, most_bytes: int) -> list[tuple[int, bytes]]:
+        """Take the plain messages that stand next, all at once: (packet identifier, payload) of each.
+
+        Plain is what devices send by the thousand: QoS 1, this topic, no properties, less than 16 KiB. At the first
+        packet that is anything else, or not whole, it ends; `packets` reads that one. May be called between two
+        of its packets.
+
+        Parameters
+        ----------
+        topic : behind its length, as it stands in the packet
+        most : messages at most
+        most_bytes : payloads at most; the last message may go over
+        """
+        if self._tail:
+            self._join()
+        buffer, position, is_5 = self._buffer, self._position, self._aliases is not None
+        end, longest, head_bytes = len(buffer), self.limit, len(topic) + 2 + is_5
+        taken: list[tuple[int, bytes]] = []
+        while position + 2 < end and len(taken) < most and most_bytes > 0 and buffer[position] & 0xF6 == 0x32:
+            length, start = buffer[position + 1], position + 2
+            if length > 127:
+                more = buffer[start]
+                if not 0 < more < 128:
+                    break
+                length, start = length & 127 | more << 7, start + 1
+            stop, body = start + length, start + head_bytes
+            if stop > end or body > stop or length > longest or not buffer.startswith(topic, start):
+                break
+            packet_id = buffer[body - 1 - is_5] | buffer[body - 2 - is_5] << 8
+            if not packet_id or (is_5 and buffer[body - 1]):
+                break
+            taken.append((packet_id, buffer[body:stop]))
+            most_bytes -= stop - body
+            position = stop
+        self._position = position
+        return taken
+
     def _check_length(self, kind: int, length: int, opening: bytes) -> None:
         if kind == 1:  # A refusal is written in the version of the CONNECT.
             self.level = protocol_level(opening)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
+from ingest.certificates import TlsOptions
 from ingest.connection import Connection
 from ingest.endpoint import Endpoint
 from ingest.limits import Limits
@@ -104,8 +105,11 @@ class PumpBox:
 class Box(PumpBox):
     """An endpoint on a free port."""
 
-    def __init__(self, limits: Limits | None = None, prefix: str = "takean/v1") -> None:
+    def __init__(
+        self, limits: Limits | None = None, prefix: str = "takean/v1", *, tls: TlsOptions | None = None
+    ) -> None:
         super().__init__(limits)
+        self.tls_port = 0
         self.endpoint = Endpoint(
             pump=self.pump,
             host="127.0.0.1",
@@ -113,9 +117,12 @@ class Box(PumpBox):
             topics=Topics(prefix),
             check=lambda _, password: password == PASSWORD,
             now_us=lambda: self.now_us,
+            tls=tls,
         )
         self.run(self.endpoint.start())
         self.port = self.endpoint.address[1]
+        if tls is not None:
+            self.tls_port = self.endpoint.tls_address[1]
 
     async def close_door(self) -> None:
         await self.endpoint.stop()
@@ -124,13 +131,13 @@ class Box(PumpBox):
 class Device:
     """A client that sends what it is told to, right or wrong."""
 
-    def __init__(self, box: Box, *, receive_bytes: int = 0) -> None:
+    def __init__(self, box: Box, *, receive_bytes: int = 0, port: int = 0) -> None:
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(PATIENCE_S)
         try:
-            self.socket.connect(("127.0.0.1", box.port))
+            self.socket.connect(("127.0.0.1", port or box.port))
         except OSError:
             self.socket.close()
             raise
@@ -214,6 +221,7 @@ def narrow(box: Box) -> None:
 
     def act() -> None:
         transport = only(box)._transport
+        transport = getattr(transport, "_transport", transport)  # below TLS
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         transport.set_write_buffer_limits(high=8_192)
         done.set()

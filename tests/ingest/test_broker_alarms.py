@@ -98,7 +98,7 @@ def test_a_subscription_that_is_refused_is_told_once(make_broker_box: Callable[.
                 device.sendall(b"\x20\x02\0\0")
                 subscribe = device.recv(1_000)
                 assert subscribe[0] == 0x82
-                device.sendall(b"\x90\x05" + subscribe[2:4] + b"\x01\x80\x00")
+                device.sendall(b"\x90\x06" + subscribe[2:4] + b"\x01\x80\x01\x00")
         assert box.alarm_names == ["broker_refused"]
         assert "acl_file" in box.alarms[0][1]
 

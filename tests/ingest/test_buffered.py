@@ -18,7 +18,7 @@ from tests.ingest.box import until
 from tests.ingest.mosquitto import BrokerBox, Mosquitto, publish
 
 
-def ignore(topic: bytes, payload: bytes, packet_id: int) -> None:
+def ignore(topic: bytes, payload: bytes, packet_id: int, is_retained: bool) -> None:
     """Take a message nowhere."""
 
 

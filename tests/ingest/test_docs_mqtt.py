@@ -1,4 +1,4 @@
-"""docs/mqtt.md names tests that are there, and every normative statement of MQTT 5."""
+"""docs/mqtt.md names tests that are there, and every normative statement of MQTT 3.1.1 and 5."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,14 @@ from ingest.packets.properties import PROPERTY_BYTES_MAX, USER_PROPERTIES_MAX
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
 
+STATEMENTS_OF_3 = {
+    "1.5.3": 3, "2.2.2": 2, "2.3.1": 7, "3.1.0": 2, "3.1.2": 24, "3.1.3": 11, "3.1.4": 5, "3.2.0": 1, "3.2.2": 6,
+    "3.3.1": 12, "3.3.2": 3, "3.3.4": 1, "3.3.5": 2, "3.6.1": 1, "3.8.1": 1, "3.8.3": 4, "3.8.4": 6, "3.9.3": 2,
+    "3.10.1": 1, "3.10.3": 2, "3.10.4": 6, "3.12.4": 1, "3.14.1": 1, "3.14.4": 3, "4.1.0": 2, "4.2.0": 1, "4.3.1": 1,
+    "4.3.2": 2, "4.3.3": 2, "4.4.0": 1, "4.5.0": 2, "4.6.0": 6, "4.7.1": 3, "4.7.2": 1, "4.7.3": 4, "4.8.0": 2,
+    "6.0.0": 4,
+}  # fmt: skip
+"""The same of MQTT Version 3.1.1, OASIS Standard, 29 October 2014, without its section 7 (conformance)."""
 STATEMENTS_OF_5 = {
     "1.5.4": 3, "1.5.5": 1, "1.5.7": 1, "2.1.3": 1, "2.2.1": 6, "2.2.2": 1,
     "3.1.0": 2, "3.1.2": 30, "3.1.3": 12, "3.1.4": 6, "3.2.0": 2, "3.2.2": 22, "3.3.1": 13, "3.3.2": 20, "3.3.4": 10,
@@ -43,6 +51,13 @@ def test_every_test_named_on_the_page_exists() -> None:
     }
     assert len(named) > 90
     assert named - written == set()
+
+
+def test_every_statement_of_mqtt_3_1_1_is_on_the_page() -> None:
+    found = set(mentioned(PAGE[: PAGE.index("\n# MQTT 5\n")]))
+    wanted = {f"{section}-{number}" for section, last in STATEMENTS_OF_3.items() for number in range(1, last + 1)}
+    assert sorted(wanted - found) == []
+    assert sorted(found - wanted) == []
 
 
 def test_every_statement_of_mqtt_5_is_on_the_page_once() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.inbox import Arrival, Inbox
+from ingest.inbox import BATCH_S, Arrival, Inbox
 from ingest.limits import Limits
 from ingest.message import Message, Reason, Rejection
 from tests.builders import thorough
@@ -88,6 +88,45 @@ def test_a_batch_is_bounded_in_bytes_and_in_order_and_every_line_gets_its_share(
         order = [message.received_us for message in taken if message.topic == station]
         assert order == [number for number, (name, _) in enumerate(sent) if name == station]
     assert (inbox.bytes, inbox.size) == (0, 0)
+
+
+def test_a_small_message_waits_for_one_batch_however_many_packs_wait_before_it() -> None:
+    inbox = Inbox(Limits(batch_bytes=6_000))
+    inbox.learn(1_000.0)  # the batch before was dear: no more than a part of the bound is taken
+    for number in range(40):
+        logger = Sender(inbox, f"returning-{number}")
+        for _ in range(3):
+            logger.put(bytes(2_000))
+    live = Sender(inbox, "live")
+    live.put(b"7", 1)
+    assert [arrival.message.received_us for arrival in inbox.take()].count(1) == 1
+
+
+def test_who_sends_a_little_all_the_time_does_not_shut_out_a_pack() -> None:
+    inbox = Inbox(Limits(batch_bytes=600))
+    small, large = [Sender(inbox, f"small-{number}") for number in range(9)], Sender(inbox, "large")
+    large.put(bytes(500), 1)
+    for _ in range(2):
+        for sender in small:
+            sender.put(bytes(30))
+            sender.put(bytes(400))
+        if 1 in [arrival.message.received_us for arrival in inbox.take()]:
+            return
+    raise AssertionError("it still waits")
+
+
+def test_a_dear_batch_makes_the_next_one_small_and_cheap_ones_make_it_grow_again() -> None:
+    inbox = Inbox(Limits(batch_messages=1_000))
+    sender = Sender(inbox, "A")
+    for _ in range(25_000):
+        sender.put(b"")
+    sizes = []
+    for spent_s in (2 * BATCH_S, *[0.0] * 20):
+        inbox.learn(spent_s)
+        sizes.append(len(inbox.take()))
+    assert sizes[0] == 500
+    assert sizes == sorted(sizes)
+    assert sizes[4] == 1_000
 
 
 def test_small_batches_go_round_among_many_lines() -> None:

@@ -25,9 +25,10 @@ def quarantine(path: Path) -> Iterator[Quarantine]:
     opened.close()
 
 
-def refusal(payload: bytes = b"{", reason: Reason = Reason.NOT_JSON, at_us: int = 7) -> Row:
-    message = Message("takean/v1/WL-01/data", payload, at_us, "gauge-1")
-    return Row.of(message, Rejection(reason, "cut off"))
+def refusal(
+    payload: bytes = b"{", reason: Reason = Reason.NOT_JSON, at_us: int = 7, topic: str = "takean/v1/WL-01/data"
+) -> Row:
+    return Row.of(Message(topic, payload, at_us, "gauge-1"), Rejection(reason, "cut off"))
 
 
 def test_a_refusal_is_kept_as_it_was(quarantine: Quarantine) -> None:
@@ -153,6 +154,24 @@ def test_another_process_reads_while_rows_are_written(quarantine: Quarantine, pa
             seen.append(process.stdout.readline().strip())
         process.stdin.close()
     assert seen == ["[2, 1] {'not_json': 2}", "[3, 2, 1] {'not_json': 3}"]
+
+
+def test_a_chatty_device_pushes_out_its_own_rows_first(tmp_path: Path) -> None:
+    kept = Quarantine(tmp_path / "shares.sqlite", rows_max=100)
+    try:
+        kept.put([refusal(topic=f"quiet/{i}", at_us=i) for i in range(20)])
+        for at_us in range(0, 1_000, 50):
+            kept.put([refusal(topic="chatty", at_us=at_us + i) for i in range(50)])
+        rows = kept.list(200)
+        assert len(rows) <= 105
+        assert [row.topic for row in rows if row.topic != "chatty"] == [f"quiet/{i}" for i in reversed(range(20))]
+        assert [row.at_us for row in rows if row.topic == "chatty"][:80] == list(range(999, 919, -1))
+        assert kept.dropped + len(rows) == 1_020
+        kept.put([refusal(topic=f"many/{i}", at_us=i) for i in range(100)])
+        assert sum(row.topic == "chatty" for row in kept.list(200)) == 0
+        assert kept.dropped + len(kept.list(200)) == 1_120
+    finally:
+        kept.close()
 
 
 def test_threads_may_share_it(quarantine: Quarantine) -> None:
