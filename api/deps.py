@@ -11,7 +11,7 @@ from alerts.ledger import AlertReader, PreviewMessage
 from alerts.people import Accounts
 from alerts.rules import RuleSet
 from sensors.stations import Registry
-from sensors.store import SeriesReader
+from sensors.store import Hours, SeriesReader
 
 
 class Renderer(Protocol):
@@ -71,6 +71,69 @@ class QuarantineReader(Protocol):
         """How many were ever refused."""
 
 
+class HoursReader(Protocol):
+    """See `sensors.store.rollup.HourReader`."""
+
+    def hourly(self, key: str, *, from_us: int, to_us: int) -> Hours:
+        """Hours of one series that begin at from_us <= time < to_us."""
+
+
+class SeenReading(Protocol):
+    """One reading of a device that nobody registered."""
+
+    @property
+    def name(self) -> str:
+        """As the device calls it."""
+
+    @property
+    def value(self) -> float | None:
+        """None where it measured nothing."""
+
+    @property
+    def time_us(self) -> int:
+        """As the device dated it."""
+
+
+class SeenRow(Protocol):
+    """One device that passed authentication and is no station."""
+
+    @property
+    def via(self) -> str:
+        """own, chirpstack, things_stack or sparkplug."""
+
+    @property
+    def id(self) -> str:
+        """Its own."""
+
+    @property
+    def first_us(self) -> int:
+        """Arrival of its first payload."""
+
+    @property
+    def last_us(self) -> int:
+        """Arrival of its last one."""
+
+    @property
+    def count(self) -> int:
+        """Payloads."""
+
+    @property
+    def topic(self) -> str:
+        """Of the last one."""
+
+    @property
+    def client(self) -> str:
+        """MQTT client id."""
+
+    @property
+    def readings(self) -> Sequence[SeenReading]:
+        """Of the last one."""
+
+    @property
+    def problem(self) -> str:
+        """Why it could not be read; empty where it could."""
+
+
 class PublicReader(AlertReader, Protocol):
     """The record as the screens read it, with the preview phone."""
 
@@ -98,6 +161,31 @@ class BrokerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSkew:
+    """A device's clock that is minutes off."""
+
+    seconds: float
+    """Its time minus its arrival; below 0 it may be a queue as well."""
+    steady: bool
+    """It is known to be the clock's own: its times are put right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorStatus:
+    """A copy of the readings on another server. However it is, nobody is warned later for it."""
+
+    name: str
+    backlog_rows: int
+    """Stored here and not acknowledged there."""
+    lag_s: float
+    """Age of the oldest of them, by its arrival here; 0 without a backlog."""
+    reason: str = ""
+    """Why it does not get on; empty when it does."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Readings that it does not hold, by reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """What the worker last said of itself."""
 
@@ -119,12 +207,17 @@ class WorkerStatus:
     """Refusals whose record made way for newer ones."""
     broker: BrokerStatus | None = None
     """None where there is no such way in."""
+    mirrors: Sequence[MirrorStatus] = field(default_factory=list)
     latency: Latency | None = None
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     """Processor seconds by process."""
     connections: int = 0
     device_status: Mapping[str, str] = field(default_factory=dict)
     """Station -> online or offline, as birth and last will said."""
+    clock_off_s: float = 0.0
+    """How far this box's wall clock is off the judgement clock; 0 within ten minutes."""
+    skews: Mapping[str, ClockSkew] = field(default_factory=dict)
+    """Stations whose clocks are more than five minutes off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +245,7 @@ class Deps:
     """GeoJSON under the stations, served as /map.geojson."""
     public_url: str
     """As people type it; cookies are marked Secure when it is https."""
+    hours: HoursReader | None = None
+    """Readings by the hour, over years; None where they are not kept."""
+    unregistered: Callable[[], Sequence[SeenRow]] = tuple
+    """Devices that speak and are no station, who spoke last first."""

@@ -1,9 +1,9 @@
 """OpenMetrics 1.0 text. The names are a contract: they are added to, never renamed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from alerts.ledger import DeliveryState
-from api.deps import Latency, WorkerStatus
+from api.deps import Latency, MirrorStatus, WorkerStatus
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -26,6 +26,11 @@ def _families(status: WorkerStatus, deliveries: Mapping[tuple[str, DeliveryState
         yield from _counter("takean_broker_dropped", "Messages the broker says it threw away.", status.broker.drops)
     yield from _gauge("takean_stored_seq", "Arrival number of the newest stored reading.", status.stored_seq)
     yield from _gauge("takean_judged_seq", "Arrival number up to which everything is judged.", status.judged_seq)
+    off_s = "takean_clock_off_seconds"
+    yield from _head(off_s, "gauge", "The box's wall clock minus the one it judges by.", unit="seconds")
+    yield f"{off_s} {float(status.clock_off_s)!r}"
+    if status.mirrors:
+        yield from _mirrors(status.mirrors)
     if status.latency is not None:
         yield from _latency(status.latency)
     yield from _head("takean_deliveries", "gauge", "Deliveries by state.")
@@ -38,6 +43,20 @@ def _families(status: WorkerStatus, deliveries: Mapping[tuple[str, DeliveryState
     yield from _gauge("takean_connections", "Devices connected now.", status.connections)
     yield from _gauge("takean_live_clients", "Browsers with a live page.", clients)
     yield from _gauge("takean_ready", "Whether this box is able to warn.", int(status.alive and status.ready))
+
+
+def _mirrors(mirrors: Sequence[MirrorStatus]) -> Iterator[str]:
+    yield from _head("takean_mirror_backlog_rows", "gauge", "Readings stored here that a mirror has not acknowledged.")
+    for mirror in mirrors:
+        yield f'takean_mirror_backlog_rows{{mirror="{_escaped(mirror.name)}"}} {mirror.backlog_rows}'
+    yield from _head("takean_mirror_lag_seconds", "gauge", "Age of the oldest of them.", unit="seconds")
+    for mirror in mirrors:
+        yield f'takean_mirror_lag_seconds{{mirror="{_escaped(mirror.name)}"}} {float(mirror.lag_s)!r}'
+    yield from _head("takean_mirror_refused_rows", "counter", "Readings that a mirror does not hold, by reason.")
+    for mirror in mirrors:
+        for reason, n in sorted(mirror.refused.items()):
+            labels = f'mirror="{_escaped(mirror.name)}",reason="{_escaped(reason)}"'
+            yield f"takean_mirror_refused_rows_total{{{labels}}} {n}"
 
 
 def _latency(latency: Latency) -> Iterator[str]:

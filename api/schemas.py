@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from alerts.episode import RULE, Episode, Event, Notice, Used
 from alerts.ledger import Delivery
 from alerts.people import Role
-from api.deps import QuarantineRow
+from api.deps import ClockSkew, QuarantineRow, SeenRow
 from api.screens.public import mask
 from api.screens.stations import Observed
 
@@ -173,6 +173,24 @@ class SeriesOut(Out):
     """QARTOD: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing."""
 
 
+class HoursOut(Out):
+    """One series by the hour, as columns of equal length, rising in time; hours without a reading are not there."""
+
+    station: str
+    name: str
+    unit: str
+    hours_us: list[int]
+    """Where each begins, microseconds UTC."""
+    usable: list[int]
+    """Readings with flag 1 or 2."""
+    means: list[float | None]
+    """Of those, canonical unit; null where there is none. The same of the least and the most."""
+    mins: list[float | None]
+    maxs: list[float | None]
+    flags: list[int]
+    """The worst of all readings of the hour."""
+
+
 class SensorOut(Out):
     """One instrument and its newest reading."""
 
@@ -197,10 +215,14 @@ class StationOut(Out):
     """0-3 by its own thresholds; -1 fault, -2 never heard."""
     bank_gap_m: float | None
     """Water above (+) or below (-) the lower bank."""
+    clock_skew_s: float | None
+    """Its device's clock minus ours; below 0 it may be a queue as well. None within five minutes."""
+    clock_steady: bool
+    """Its clock is known to be wrong by that: its times are put right."""
     sensors: list[SensorOut]
 
     @classmethod
-    def of(cls, o: Observed, sensors: list[SensorOut]) -> "StationOut":
+    def of(cls, o: Observed, sensors: list[SensorOut], skew: ClockSkew | None) -> "StationOut":
         """From what is observed."""
         s = o.station
         gap = o.gap_m if o.current else math.nan
@@ -213,8 +235,64 @@ class StationOut(Out):
             areas=list(s.areas),
             level=o.level,
             bank_gap_m=None if math.isnan(gap) else round(gap, 3),
+            clock_skew_s=skew.seconds if skew else None,
+            clock_steady=skew is not None and skew.steady,
             sensors=sensors,
         )
+
+
+class SeenReadingOut(Out):
+    """One reading of a device that nobody registered."""
+
+    name: str
+    value: float | None
+    time: str
+
+
+class UnregisteredOut(Out):
+    """One device that passed authentication and is no station."""
+
+    via: str
+    id: str
+    first: str
+    last: str
+    count: int
+    topic: str
+    client: str
+    readings: list[SeenReadingOut]
+    problem: str
+
+    @classmethod
+    def of(cls, s: SeenRow) -> "UnregisteredOut":
+        """From the list."""
+        readings = [SeenReadingOut(name=r.name, value=r.value, time=iso(r.time_us)) for r in s.readings]
+        return cls(
+            via=s.via,
+            id=s.id,
+            first=iso(s.first_us),
+            last=iso(s.last_us),
+            count=s.count,
+            topic=s.topic,
+            client=s.client,
+            readings=readings,
+            problem=s.problem,
+        )
+
+
+class UnregisteredList(Out):
+    """How many there are, and who for whoever may inspect."""
+
+    count: int
+    devices: list[UnregisteredOut]
+
+
+class SilentOut(Out):
+    """A registered station that is not heard."""
+
+    station: str
+    name: str
+    heard: str | None
+    """Newest reading; null: never."""
 
 
 class QuarantineOut(Out):

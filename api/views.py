@@ -516,11 +516,25 @@ class StationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewcomerRow:
+    """One device that is not registered."""
+
+    id: str
+    via: str
+    data: Moment
+    count: int
+    readings: str
+    """What it last said, or why that could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationsView:
     """The list of stations."""
 
     world: World
     rows: Sequence[StationRow]
+    newcomers: Sequence[NewcomerRow] = ()
+    """Only for whoever may adopt them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import os
 import sys
 
 INTERRUPTED = 130
-PROCESSES = ("worker", "dispatch", "web")
+PROCESSES = ("worker", "dispatch", "web", "mirror")
 
 
 def main() -> None:

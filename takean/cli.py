@@ -6,17 +6,14 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from alerts.people import Role
-from takean import log, supervise
-
-if TYPE_CHECKING:
-    from ingest.credentials import Credentials
+from takean import cli_devices, cli_stations, log, supervise
 
 # Each command imports what it needs: the supervisor needs nothing, and each of its processes must be back at once.
 
@@ -27,15 +24,19 @@ app = typer.Typer(
     help="Flood, rain and smoke early warning.",
 )
 user = typer.Typer(no_args_is_help=True, help="Local accounts.")
-device = typer.Typer(no_args_is_help=True, help="Secrets of stations.")
 app.add_typer(user, name="user")
-app.add_typer(device, name="device")
+app.add_typer(cli_devices.device, name="device")
+app.add_typer(cli_devices.network, name="network")
+app.add_typer(cli_stations.station, name="station")
+app.add_typer(cli_devices.broker, name="broker")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 WRONG = supervise.WRONG
 FAILED = supervise.FAILED
 INVITE_US = 72 * 3600 * 1_000_000
+FILE_BYTES_MAX = 4 * 1024 * 1024
+"""Of one that `decode` reads: a payload at its bound, as a dump in hexadecimal."""
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every finished unit of work.")]
 
 
@@ -52,12 +53,13 @@ def told(error: Exception) -> int:
     from alerts.judge import StaleJournal  # noqa: PLC0415
     from alerts.ledger.sql_engine import LedgerTooNew  # noqa: PLC0415
     from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean.exchange import ExchangeError  # noqa: PLC0415
 
     if isinstance(error, ConfigError):
         for mistake in error.mistakes:
             _say("configuration", mistake)
         return WRONG
-    if isinstance(error, OSError | StaleJournal | LedgerTooNew):
+    if isinstance(error, OSError | StaleJournal | LedgerTooNew | ExchangeError):
         _say("failed", str(error))
         return FAILED
     raise error
@@ -142,10 +144,17 @@ def run_command(*, verbose: Verbose = False) -> None:
     # In a process of its own: what it reads and loads is not kept for as long as this one lives.
     if code := supervise.finished([*supervise.program("check-config"), "--mistakes-only"]):
         raise typer.Exit(code)
-    supervise.hold(settings.state_folder())
+    lock = supervise.hold(settings.state_folder())
     # Fixed for as long as this one lives: a part that comes back must not find itself in another world.
-    more = ["--kind", settings.load(settings.config_folder()).world.kind, *(["--verbose"] if verbose else [])]
-    supervisor = supervise.Supervisor(lambda name: [*supervise.program(name), *more], announce=_announce)
+    held = settings.load(settings.config_folder())
+    more = ["--kind", held.world.kind, *(["--verbose"] if verbose else [])]
+    supervisor = supervise.Supervisor(
+        lambda name: [*supervise.program(name), *more],
+        announce=_announce,
+        may_reload=lambda: not supervise.finished([*supervise.program("check-config"), "--mistakes-only"]),
+        lock=lock,
+        beside=bool(held.mirror),
+    )
     raise typer.Exit(supervisor.run())
 
 
@@ -153,6 +162,8 @@ def _announce(ready: Mapping[str, Mapping[str, object]]) -> None:
     ways = [f"devices {ready['worker']['mqtt']}"] if ready["worker"]["mqtt"] else []
     if ready["worker"]["broker"]:
         ways.append(f"broker {ready['worker']['broker']}")
+    if ready["worker"]["serial"]:
+        ways.append(f"serial lines {ready['worker']['serial']}")
     out.print(f"pages {ready['web']['url']}/  {'  '.join(ways)}", soft_wrap=True)
 
 
@@ -166,11 +177,14 @@ def check_config_command(
     import msgspec  # noqa: PLC0415
 
     from sensors.stations import ConfigError  # noqa: PLC0415
-    from takean import configuration, settings  # noqa: PLC0415
+    from takean import clock, configuration, settings, tls_settings  # noqa: PLC0415
     from takean.shapes import Mistake  # noqa: PLC0415
 
     try:
         world, mistakes = configuration.check(settings.config_folder(), settings.state_path())
+        if world is not None and world.tls is not None and not mistakes_only:
+            mistakes = list(tls_settings.out_of_date(world.tls, clock.real_us()))
+            world = None if mistakes else world
     except ConfigError as error:  # there is no folder to look at
         text = error.mistakes[0]
         world, mistakes = None, [Mistake(file="TAKEAN_CONFIG", place="", found=text, expected="a folder", do="Set it")]
@@ -192,6 +206,138 @@ def check_config_command(
         )
     if mistakes:
         raise typer.Exit(WRONG)
+
+
+@app.command("decode")
+def decode_command(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Payloads, or hex or base64 of them; - reads stdin.")
+    ],
+    *,
+    topic: Annotated[str, typer.Option(help="What they were published on; says format, station and device.")] = "",
+    form: Annotated[str, typer.Option("--format", help="own, chirpstack, things_stack or sparkplug.")] = "",
+    station: Annotated[str, typer.Option(help="Whose they are.")] = "",
+    model: Annotated[str, typer.Option(help="LoRaWAN device; a FILE may then be its bare frame.")] = "",
+    parameter: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="What the model's decoder must know, off its label.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=255, help="fPort of a bare frame.")] = 1,
+    stations: Annotated[Path | None, typer.Option(help="stations.toml with names and units of devices.")] = None,
+    received: Annotated[str, typer.Option(help="When they arrived, as 2026-11-22 18:00; now by default.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One object; its fields stand in docs/decode.md.")] = False,
+) -> None:
+    """Show payloads as ingest would read them: format, readings and refusals; exit code 1 if anything is refused."""
+    import msgspec  # noqa: PLC0415
+
+    from ingest import codecs, times  # noqa: PLC0415
+    from ingest.source import Format  # noqa: PLC0415
+    from sensors.stations import load  # noqa: PLC0415
+    from takean import clock, decode, decode_page, wiring  # noqa: PLC0415
+
+    if form and form not in list(Format):
+        raise typer.BadParameter(f"expected one of {', '.join(Format)}", param_hint="--format")
+    received_us = times.read_us(received) if received else clock.real_us()
+    if received_us is None:
+        raise typer.BadParameter("expected a date with a time of day, as 2026-11-22 18:00", param_hint="--received")
+    registry = load(stations) if stations else None
+    source = decode.source_of(topic, list(wiring.TOPIC_PREFIX.values()), registry) if topic else None
+    if topic and source is None:
+        raise typer.BadParameter("no readings come by such a topic; see docs/wire.md", param_hint="--topic")
+    try:
+        parameters = decode.read_parameters(parameter or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--parameter") from None
+    asked = decode.Asked(
+        source=source,
+        format=Format(form) if form else None,
+        station=station,
+        model=model,
+        parameters=parameters,
+        port=port,
+        registry=registry,
+    )
+    held, found = codecs.standard(), []
+    for file in files:
+        found.append(decode.explain(file, _payload(file), asked, codecs=held, received_us=received_us))
+        if not json:
+            out.print(decode_page.told(found[-1]))
+    report = decode.Report(ok=not any(each.refused for each in found), payloads=found)
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _payload(file: str) -> bytes:
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as opened:
+            data = opened.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise typer.BadParameter(f"{file}: more than {FILE_BYTES_MAX} bytes; no payload is so long", param_hint="FILE")
+    return data
+
+
+@app.command("reload")
+def reload_command() -> None:
+    """Check the configuration and have the running platform take it; about two seconds without judgement."""
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from takean import configuration, settings  # noqa: PLC0415
+
+    _, mistakes = configuration.check(settings.config_folder(), settings.state_path())
+    if mistakes:
+        raise ConfigError([mistake.text for mistake in mistakes])
+    if not supervise.reload(settings.state_folder()):
+        raise OSError(f"{settings.state_path()}: no `takean run` has this state folder")
+    out.print("told: stations, rules, routes and settings are read again")
+
+
+@app.command("export")
+def export_command(
+    file: Annotated[Path, typer.Argument(help="Where to; .csv or .parquet. It appears when it is whole.")],
+    *,
+    station: Annotated[list[str] | None, typer.Option(help="Only of this station; may be repeated.")] = None,
+    quantity: Annotated[list[str] | None, typer.Option(help="Only this reading or quantity; may be repeated.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First moment, ISO 8601; Thai time if no zone.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="First moment that is not exported.")] = None,
+    format: Annotated[str | None, typer.Option(help="csv or parquet; else as the file is named.")] = None,
+    thai: Annotated[bool, typer.Option("--thai", help="With a second column of times in Thailand.")] = False,
+) -> None:
+    """Write stored readings with their flags to a file, whether or not the platform runs."""
+    from takean import exchange_cli  # noqa: PLC0415
+
+    done = exchange_cli.export(
+        file,
+        station=station or (),
+        quantity=quantity or (),
+        start=start,
+        end=end,
+        format=format,
+        thai=thai,
+        err=err,
+    )
+    out.print(f"{done.rows} readings of {done.series} series on {done.days} days: {escape(str(file))}", soft_wrap=True)
+
+
+@app.command("import")
+def import_command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".csv or .parquet", exists=True)],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of each row.")] = False,
+) -> None:
+    """Put old readings out of files into the journal of the running platform; they are judged and warn nobody."""
+    from takean import exchange_cli  # noqa: PLC0415
+
+    found = exchange_cli.bring_in(files, dry=dry_run, err=err)
+    new = "would be new" if dry_run else "stored"
+    out.print(
+        f"{found.stored} {new}, {found.repeat} there before, {found.conflict} contradict what is there,"
+        f" {found.refused} refused",
+        soft_wrap=True,
+    )
+    if found.refused:
+        raise typer.Exit(FAILED)
 
 
 @user.command("add")
@@ -219,40 +365,6 @@ def user_add(
     finally:
         accounts.close()
     out.print(f"/invite/{token}", soft_wrap=True)
-
-
-@device.command("add")
-def device_add(ids: Annotated[list[str], typer.Argument(metavar="STATION...", help="Ids of stations.toml")]) -> None:
-    """Make a secret for each station and print it, once; an older one ends. Takes effect at the next start."""
-    from ingest import credentials  # noqa: PLC0415
-    from sensors import stations  # noqa: PLC0415
-    from sensors.stations import ConfigError  # noqa: PLC0415
-    from takean import settings  # noqa: PLC0415
-
-    registry = stations.load(settings.config_folder() / "stations.toml")
-    unknown = [station for station in ids if station not in registry.stations]
-    if unknown:
-        raise ConfigError([f"station {station!r} is not in stations.toml" for station in unknown])
-    path = settings.state_folder() / f"devices.{settings.load(settings.config_folder()).world.kind}.json"
-    held = _credentials(path)
-    secrets = {station: credentials.generate() for station in ids}
-    for station, secret in secrets.items():
-        held = credentials.with_station(held, station, secret)
-    credentials.save(path, held)
-    for station, secret in secrets.items():
-        out.print(f"{station} {secret}", soft_wrap=True)
-
-
-def _credentials(path: Path) -> "Credentials":
-    from ingest import credentials  # noqa: PLC0415
-    from sensors.stations import ConfigError  # noqa: PLC0415
-
-    try:
-        return credentials.load(path)
-    except FileNotFoundError:
-        return credentials.create()
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 def _threshold(text: str) -> tuple[str, float]:

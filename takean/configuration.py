@@ -2,9 +2,8 @@
 
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,14 +15,24 @@ from alerts.route import Route, Routes
 from alerts.rules import Rule, RuleSet
 from ingest import credentials
 from ingest.broker_options import BrokerOptions
+from ingest.certificates import TlsOptions
+from ingest.codecs.lorawan import models
 from ingest.credentials import Credentials
+from ingest.serial import mistakes as serial_mistakes
+from ingest.serial.options import SerialLine
 from sensors import stations
+from sensors.quantities import QUANTITIES
 from sensors.stations import Area, ConfigError, Place, Registry, Station
-from takean import clock, settings, shapes
+from sensors.store.destination import Destination
+from sensors.store.retention_policy import Policy
+from sensors.units import convert
+from takean import clock, mirror_settings, secret_file, settings, shapes, tls_settings
 from takean.clock import Clock
 from takean.settings import SAMPLE, Settings
 from takean.shapes import Mistake
 
+JOURNAL_DAYS_MIN = 7
+"""Changed rules are judged again from the journal, and they look back three days and more."""
 SHOWN = "the sample shows how"
 
 
@@ -60,10 +69,18 @@ class World:
     state: Path
     map_file: Path
     mqtt: tuple[str, int] | None
-    """Where devices connect; None: only a broker brings readings."""
+    """Where devices connect without TLS; None: nowhere."""
+    tls: TlsOptions | None = None
+    """Where they connect with TLS."""
     broker: BrokerOptions | None = None
+    serial: Sequence[SerialLine] = ()
+    """Instruments on this box's own lines."""
+    mirrors: Sequence[Destination] = ()
+    """Other servers that are sent every reading."""
     web: tuple[str, int]
     public_url: str = ""
+    policy: Policy = field(default_factory=Policy)
+    """How long readings are kept where."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,10 +111,11 @@ def load(folder: Path, state: Path, environment: Mapping[str, str] = os.environ)
 
 
 def check(
-    folder: Path, state: Path, environment: Mapping[str, str] = os.environ
+    folder: Path, state: Path, environment: Mapping[str, str] = os.environ, *, stations_file: Path | None = None
 ) -> tuple[World | None, Sequence[Mistake]]:
-    """Read everything; the world only if there is no mistake at all."""
+    """Read everything; the world only if there is no mistake at all. `stations_file` goes before the folder's."""
     files = {name: folder / f"{name}.toml" for name in ("takean", "stations", "rules", "routes")}
+    files["stations"] = stations_file or files["stations"]
     held = settings.read(folder)
     there = shapes.read(files["stations"], StationsFile, sample=SAMPLE / "stations.toml")
     ruled = shapes.read(files["rules"], RulesFile, sample=SAMPLE / "rules.toml")
@@ -107,6 +125,7 @@ def check(
 
     registry, found = _registry(files["stations"], there.value)
     mistakes += found
+    mistakes += _device_mistakes(files["stations"], there.value)
     judged: RuleSet | None = None
     if ruled.value is not None and registry is not None:
         broken = bool(there.mistakes or found)
@@ -123,12 +142,17 @@ def check(
         mistakes += _told(files["routes"], missing)
 
     broker: BrokerOptions | None = None
+    mirrors: Sequence[Destination] = ()
     if held.value is not None:
         mistakes += _settings_mistakes(files["takean"], held.value)
         broker, more = _broker(files["takean"], held.value, environment)
         mistakes += more
         mistakes += _map_mistakes(files["takean"], held.value)
-    secrets, more = _credentials(state / f"devices.{kind}.json")
+        mistakes += tls_settings.mistakes(files["takean"], held.value.mqtt)
+        mirrors, more = mirror_settings.destinations(files["takean"], held.value, environment)
+        mistakes += more
+        mistakes += _serial(files["takean"], held.value, registry, broken=there.broken)
+    secrets, more = _credentials(credentials_file(state, kind))
     mistakes += more
     if mistakes or held.value is None or registry is None or judged is None or routes is None or secrets is None:
         return None, mistakes
@@ -142,10 +166,14 @@ def check(
         credentials=secrets,
         state=state,
         map_file=folder / web.map if web.map else settings.MAP,
-        mqtt=(mqtt.host, mqtt.port) if mqtt.enabled else None,
+        mqtt=(mqtt.host, mqtt.port) if mqtt.enabled and mqtt.plain else None,
+        tls=tls_settings.options(folder, mqtt),
         broker=broker,
+        serial=held.value.serial,
+        mirrors=mirrors,
         web=(web.host, web.port),
         public_url=web.public_url,
+        policy=Policy(journal_days=held.value.store.journal_days, days=held.value.store.days),
     )
     return world, ()
 
@@ -155,8 +183,10 @@ def summary(world: World | None, mistakes: Sequence[Mistake]) -> Summary:
     if world is None:
         return Summary(ok=False, mistakes=mistakes)
     ways = [f"mqtt {world.mqtt[0]}:{world.mqtt[1]}"] if world.mqtt else []
+    ways += [f"mqtts {world.tls.host}:{world.tls.port}"] if world.tls else []
     if world.broker is not None:
         ways.append(f"broker {world.broker.host}:{world.broker.port}")
+    ways += [f"serial {line.port}" for line in world.serial]
     return Summary(
         ok=True,
         kind=str(world.kind),
@@ -188,6 +218,24 @@ def _registry(path: Path, file: StationsFile | None) -> tuple[Registry | None, l
         return stations.build(place=file.place, areas=file.area, stations=good), mistakes
     except ConfigError:
         return None, mistakes
+
+
+def _device_mistakes(path: Path, file: StationsFile | None) -> Iterator[Mistake]:
+    for station in file.station if file else ():
+        device = station.device
+        for found, expected in models.mistakes(device) if device and device.via != "sparkplug" else ():
+            yield _mistake(path, f"station {station.id}, device", found, expected, "docs/wire.md lists the models")
+        for own, metric in device.names.items() if device else ():
+            where = f"station {station.id}, device, names.{own}"
+            if all(metric.reading != sensor.name for sensor in station.sensor):
+                said = ", ".join(sensor.name for sensor in station.sensor)
+                yield _mistake(
+                    path, where, f"reading {metric.reading!r} is none of its sensors", said, "it would be lost"
+                )
+            quantity = QUANTITIES.get(metric.reading.partition("@")[0])
+            if metric.unit and quantity is not None and convert(0.0, metric.unit, quantity.unit) is None:
+                found = f"unit {metric.unit!r} does not convert"
+                yield _mistake(path, where, found, f"{quantity.unit} or what converts to it", "it would be refused")
 
 
 def _rules(
@@ -226,18 +274,25 @@ def _told(path: Path, error: ConfigError) -> list[Mistake]:
 def _settings_mistakes(path: Path, held: Settings) -> Iterator[Mistake]:
     for name, port, low in (
         ("mqtt, port", held.mqtt.port, 0),
+        ("mqtt, tls_port", held.mqtt.tls_port, 0),
         ("web, port", held.web.port, 0),
         ("broker, port", held.broker.port, 1),
     ):
         if not low <= port <= 65_535:
             yield _mistake(path, name, f"is {port}", f"a port, {low} to 65535", "Correct it")
-    if not held.mqtt.enabled and not held.broker.host:
+    for name, days, least in (
+        ("store, journal_days", held.store.journal_days, JOURNAL_DAYS_MIN),
+        ("store, days", held.store.days, held.store.journal_days),
+    ):
+        if days < least:
+            yield _mistake(path, name, f"is {days}", f"{least} or more", "Keep readings longer")
+    if not held.mqtt.enabled and not held.broker.host and not held.serial:
         yield _mistake(
             path,
             "mqtt, enabled",
-            "is false, and there is no broker: no reading could come in",
+            "is false, and there is no broker and no serial line: no reading could come in",
             "one way in",
-            "Set enabled = true, or name a host under [broker]",
+            "Set enabled = true, name a host under [broker], or add a [[serial]]",
         )
     same_port = held.mqtt.enabled and held.mqtt.port == held.web.port != 0
     if same_port and held.mqtt.host == held.web.host:
@@ -254,17 +309,9 @@ def _broker(path: Path, held: Settings, environment: Mapping[str, str]) -> tuple
         return None, []
     password = environment.get("TAKEAN_BROKER_PASSWORD", "")
     if wanted.password_file and not password:
-        file = path.parent / wanted.password_file
-        try:
-            password = file.read_text(encoding="utf-8").strip()
-            if not password:
-                mistakes.append(_mistake(file, "", "is empty", "the password in one line", "Write it there"))
-            elif file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-                do = f"chmod 600 {file}"
-                mistakes.append(_mistake(file, "", "can be read by others", "mode 0600", do))
-        except (OSError, UnicodeDecodeError) as error:
-            do = "Make the file, or correct password_file in takean.toml"
-            mistakes.append(_mistake(file, "", f"cannot be read: {error}", "the broker's password", do))
+        password, mistakes = secret_file.read(
+            path.parent / wanted.password_file, what="the broker's password", key="password_file"
+        )
     ca_file = str(path.parent / wanted.ca_file) if wanted.ca_file else ""
     if ca_file and not os.access(ca_file, os.R_OK):
         place, do = "broker, ca_file", "Put the certificates there"
@@ -277,6 +324,7 @@ def _broker(path: Path, held: Settings, environment: Mapping[str, str]) -> tuple
             password=password,
             client_id=wanted.client_id,
             ca_file=ca_file,
+            topics=wanted.topics,
             protocol=wanted.protocol,
         )
     except ValueError as error:
@@ -284,6 +332,14 @@ def _broker(path: Path, held: Settings, environment: Mapping[str, str]) -> tuple
             mistakes.append(_mistake(path, "broker", str(error), "", "Correct it"))
         return None, mistakes
     return options, mistakes
+
+
+def _serial(path: Path, held: Settings, registry: Registry | None, *, broken: Collection[str]) -> Iterator[Mistake]:
+    """What follows from a station's own mistake is not another one."""
+    if registry is None:
+        return
+    for place, found, expected, do in serial_mistakes.find(held.serial, registry, broken=broken):
+        yield _mistake(path, place, found, expected, do)
 
 
 def _map_mistakes(path: Path, held: Settings) -> Iterator[Mistake]:
@@ -298,6 +354,11 @@ def _map_mistakes(path: Path, held: Settings) -> Iterator[Mistake]:
         return
     if not isinstance(drawn, dict) or drawn.get("type") != "FeatureCollection":
         yield _mistake(file, "", "is no map", 'GeoJSON with "type": "FeatureCollection"', "Export it again")
+
+
+def credentials_file(state: Path, kind: Kind) -> Path:
+    """Where the hashes of secrets lie, of one world."""
+    return state / f"devices.{kind}.json"
 
 
 def _credentials(path: Path) -> tuple[Credentials | None, list[Mistake]]:

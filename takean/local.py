@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.deps import WorkerStatus
+from ingest.commands import Fate
+from sensors.store import Contents, PageOf
+from sensors.store.arrivals import Word
 
 VERSION = 1
 SOCKET = "worker.socket"
@@ -24,6 +27,8 @@ ASK_BYTES_MAX = 2 << 20
 ANSWER_BYTES_MAX = 16 << 20
 ROWS_MAX = 50_000
 KEYS_MAX = 50_000
+LATE_ROWS_MAX = 5_000
+"""The judge takes so many at a time: live readings wait no longer than for a batch of their own."""
 PATH_BYTES_MAX = 100
 """A Unix socket's address holds 108 bytes; longer paths are reached through their folder."""
 _LENGTH = struct.Struct(">I")
@@ -60,7 +65,70 @@ class TotalsAsk(msgspec.Struct, frozen=True, kw_only=True, tag="totals"):
     whole: bool
 
 
-Ask = StatusAsk | HistoryAsk | LatestAsk | TotalsAsk
+class ContentsAsk(msgspec.Struct, frozen=True, tag="contents"):
+    """What the journal holds."""
+
+
+class PageAsk(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """Rows of one day with everything that is stored of them."""
+
+    of: PageOf
+
+
+class LateAsk(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
+    """Readings out of a file, see `Worker.take_late`."""
+
+    keys: list[str]
+    series: bytes
+    """int32, index into `keys`"""
+    time_us: bytes
+    value: bytes
+    store: bool
+
+
+class ArrivalsAsk(msgspec.Struct, frozen=True, kw_only=True, tag="arrivals"):
+    """See `sensors.store.arrivals.Feed.after`."""
+
+    after_seq: int
+    mark: str
+    rows: int
+
+
+class MirrorTell(msgspec.Struct, frozen=True, kw_only=True, tag="mirror"):
+    """A mirror says how it is."""
+
+    word: Word
+
+
+class OrderAsk(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
+    """A command to a device; answered like the question after it."""
+
+    station: str
+    id: str
+    order: dict[str, Any]
+    expires_s: float
+
+
+class FateAsk(msgspec.Struct, frozen=True, kw_only=True, tag="fate"):
+    """What became of a command."""
+
+    station: str
+    id: str
+
+
+Ask = (
+    StatusAsk
+    | HistoryAsk
+    | LatestAsk
+    | TotalsAsk
+    | ContentsAsk
+    | PageAsk
+    | LateAsk
+    | ArrivalsAsk
+    | MirrorTell
+    | OrderAsk
+    | FateAsk
+)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +161,70 @@ class TotalsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="totals"):
     sealed: list[int]
 
 
+class ContentsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="contents"):
+    """And which of its days lie in files that hold every row."""
+
+    contents: Contents
+    sealed: list[int]
+
+
+class PageAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """Columns as `queries.page` gives them."""
+
+    keys: list[str]
+    series: bytes
+    """int32, index into `keys`"""
+    time_us: bytes
+    value: bytes
+    received_us: bytes
+    flag: bytes
+    checks: bytes
+    """uint32"""
+    revision: bytes
+    """uint8"""
+    seq: bytes
+
+
+TOO_YOUNG = 3
+"""Beside `State`: a reading out of a file that is still within its station's bound of lateness."""
+
+
+class LateAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
+    """What became of each row, or would become."""
+
+    state: bytes
+    """uint8, see `Worker.take_late`"""
+
+
+class ArrivalsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="arrivals"):
+    """Columns of `sensors.store.arrivals.Arrivals`."""
+
+    keys: list[str]
+    seq: bytes
+    series: bytes
+    """int32, index into `keys`"""
+    time_us: bytes
+    value: bytes
+    received_us: bytes
+    flag: bytes
+    revision: bytes
+    """bool"""
+    through_seq: int
+    mark: str
+    last_seq: int
+    same: bool
+
+
+class HeardAnswer(msgspec.Struct, frozen=True, tag="heard"):
+    """To what was told."""
+
+
+class FateAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="fate"):
+    """None of a command that is not known."""
+
+    fate: Fate | None
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """A question that is not answered."""
 
@@ -100,7 +232,18 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     text: str
 
 
-Answer = StatusAnswer | RowsAnswer | TotalsAnswer | Refused
+Answer = (
+    StatusAnswer
+    | RowsAnswer
+    | TotalsAnswer
+    | ContentsAnswer
+    | PageAnswer
+    | LateAnswer
+    | ArrivalsAnswer
+    | HeardAnswer
+    | FateAnswer
+    | Refused
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode

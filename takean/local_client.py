@@ -13,22 +13,62 @@ import msgspec
 import numpy as np
 
 from api.deps import WorkerStatus
+from ingest.commands import Fate
 from sensors.batch import Float64, Int64
 from sensors.flags import Flags
 from sensors.store import Away, History, TooSlow
-from takean import local
-from takean.local import HistoryAsk, LatestAsk, RowsAnswer, StatusAnswer, StatusAsk, TotalsAnswer, TotalsAsk
+from sensors.store.arrivals import Arrivals, Word
+from takean import local, local_mirror
+from takean.local import (
+    ArrivalsAnswer,
+    ArrivalsAsk,
+    ContentsAnswer,
+    ContentsAsk,
+    FateAnswer,
+    FateAsk,
+    HeardAnswer,
+    HistoryAsk,
+    LateAnswer,
+    LateAsk,
+    LatestAsk,
+    MirrorTell,
+    OrderAsk,
+    PageAnswer,
+    PageAsk,
+    RowsAnswer,
+    StatusAnswer,
+    StatusAsk,
+    TotalsAnswer,
+    TotalsAsk,
+)
 
 STATUS_S_MAX = 1.0
 """Memory is asked: a worker that takes longer does not work."""
 ANSWER_S_MAX = 3.0
 """More than the worker gives a question and its turn."""
+LONG_S_MAX = 30.0
+"""Of an export or import: behind live readings and screens."""
 AT_ONCE = 12
 """Questions under way, whatever the browsers do: with the one for the status fewer than the worker's connections."""
 REST_S = 1.0
 """After a question that got no answer in time, nobody is made to wait again for so long."""
-T = TypeVar("T", StatusAnswer, RowsAnswer, TotalsAnswer)
+T = TypeVar(
+    "T",
+    StatusAnswer,
+    RowsAnswer,
+    TotalsAnswer,
+    ContentsAnswer,
+    PageAnswer,
+    LateAnswer,
+    ArrivalsAnswer,
+    HeardAnswer,
+    FateAnswer,
+)
 NOBODY = WorkerStatus(alive=False, ready=False, reason="", heartbeat_age_s=0.0, stored_seq=0, judged_seq=0)
+
+
+class Invalid(Away):
+    """A question that the worker does not answer, however often it is asked."""
 
 
 class LocalOwner:
@@ -87,6 +127,35 @@ class LocalOwner:
         answer = self._read(TotalsAsk(keys=keys, from_us=from_us, to_us=to_us, whole=whole), TotalsAnswer)
         return np.frombuffer(answer.total), np.frombuffer(answer.count, dtype=np.int64), answer.sealed
 
+    def contents(self) -> ContentsAnswer:
+        """What the journal holds. For whoever has time: it may take `LONG_S_MAX`, as the two below."""
+        return self._own.ask(ContentsAsk(), ContentsAnswer, LONG_S_MAX)
+
+    def page(self, ask: PageAsk) -> PageAnswer:
+        """See `queries.page`."""
+        return self._own.ask(ask, PageAnswer, LONG_S_MAX)
+
+    def take_late(self, ask: LateAsk) -> LateAnswer:
+        """See `Worker.take_late`."""
+        return self._own.ask(ask, LateAnswer, LONG_S_MAX)
+
+    def after(self, seq: int, *, mark: str, rows: int) -> Arrivals:
+        """See `sensors.store.arrivals.Feed`."""
+        ask = ArrivalsAsk(after_seq=seq, mark=mark, rows=rows)
+        return local_mirror.rows(self._read(ask, ArrivalsAnswer))
+
+    def tell(self, word: Word) -> None:
+        """Say how a mirror is."""
+        self._read(MirrorTell(word=word), HeardAnswer)
+
+    def order(self, ask: OrderAsk) -> Fate | None:
+        """Send a command to a device; see `Worker.order`. What has become of it already."""
+        return self._read(ask, FateAnswer).fate
+
+    def fate(self, station: str, id: str) -> Fate | None:
+        """What became of a command."""
+        return self._read(FateAsk(station=station, id=id), FateAnswer).fate
+
     def _read(self, ask: local.Ask, kind: type[T]) -> T:
         if self._silent:
             self.status()
@@ -139,6 +208,8 @@ class _Lines:
         if isinstance(answer, local.Refused):
             if answer.code == "too_slow":
                 raise TooSlow(answer.text)
+            if answer.code == "invalid":
+                raise Invalid(f"the worker refused a question: {answer.text}")
             raise Away(f"the worker refused a question: {answer.text}")
         if not isinstance(answer, kind):
             raise Away(f"the worker answered {type(answer).__name__} to {type(ask).__name__}")

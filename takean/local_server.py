@@ -8,20 +8,46 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from api.deps import WorkerStatus
+from ingest.commands import Fate
 from sensors.batch import Float64, Int64
 from sensors.flags import Flags
 from sensors.store import DAY_US, TooSlow
+from sensors.store.arrivals import Word, arrivals
 from sensors.store.duck import DuckStore
-from takean import local
-from takean.local import HistoryAsk, LatestAsk, Refused, RowsAnswer, StatusAnswer, StatusAsk, TotalsAnswer, TotalsAsk
+from takean import local, local_mirror
+from takean.local import (
+    ArrivalsAsk,
+    ContentsAnswer,
+    ContentsAsk,
+    FateAnswer,
+    FateAsk,
+    HeardAnswer,
+    HistoryAsk,
+    LateAnswer,
+    LateAsk,
+    LatestAsk,
+    MirrorTell,
+    OrderAsk,
+    PageAnswer,
+    PageAsk,
+    Refused,
+    RowsAnswer,
+    StatusAnswer,
+    StatusAsk,
+    TotalsAnswer,
+    TotalsAsk,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +60,27 @@ MESSAGE_S_MAX = 2.0
 IDLE_S_MAX = 60.0
 REST_S = 0.1
 """After a connection that could not be taken."""
+
+
+class Late(Protocol):
+    """See `Worker.take_late`."""
+
+    def __call__(
+        self, keys: Sequence[str], series: NDArray[np.int32], time_us: Int64, value: Float64, *, store: bool
+    ) -> NDArray[np.uint8]:
+        """What became of each row."""
+
+
+class Teller(Protocol):
+    """See `Worker`."""
+
+    def order(self, station: str, order: Mapping[str, Any], *, id: str, expires_s: float) -> None:
+        """Send a command."""
+
+    def fate(self, station: str, id: str) -> Fate | None:
+        """What became of it."""
+
+
 _PEER = struct.Struct("3i")
 _SPAN = (np.iinfo(np.int64).min // 2, np.iinfo(np.int64).max // 2)
 
@@ -45,6 +92,10 @@ class LocalServer:
     ----------
     path : of the Unix socket; an older one is replaced. Mode 0600, and only the same user or root is answered
     sealed : days that the web reads from their files
+    late : takes in readings out of files; None takes none
+    keys : names of the store's series, for mirrors
+    hear : told how a mirror is
+    device : takes commands to devices; None takes none
     """
 
     def __init__(
@@ -54,11 +105,19 @@ class LocalServer:
         store: DuckStore,
         status: Callable[[], WorkerStatus],
         sealed: Callable[[], Collection[int]],
+        late: Late | None = None,
+        keys: Sequence[str] = (),
+        hear: Callable[[Word], None] = lambda _: None,
+        device: Teller | None = None,
     ) -> None:
         self._path = path
         self._store = store
         self._status = status
         self._sealed = sealed
+        self._late = late
+        self._keys = keys
+        self._hear = hear
+        self._device = device
         self._turn = threading.BoundedSemaphore(QUERIES_AT_ONCE)
         self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._lock = threading.Lock()
@@ -164,12 +223,33 @@ class LocalServer:
             return StatusAnswer(status=self._status())
         if isinstance(ask, HistoryAsk):
             return self._history(ask)
+        if isinstance(ask, ContentsAsk):
+            with _Turn(self._turn):
+                return ContentsAnswer(contents=self._store.contents(), sealed=sorted(self._sealed()))
+        if isinstance(ask, PageAsk):
+            return self._page(ask)
+        if isinstance(ask, LateAsk):
+            return self._take_late(ask)
+        if isinstance(ask, ArrivalsAsk):
+            return self._arrivals(ask)
+        if isinstance(ask, MirrorTell):
+            self._hear(ask.word)
+            return HeardAnswer()
+        if isinstance(ask, OrderAsk | FateAsk):
+            return self._command(ask)
         if len(ask.keys) > local.KEYS_MAX:
             raise ValueError(f"{len(ask.keys)} series; at most {local.KEYS_MAX} are answered at once")
         if isinstance(ask, LatestAsk):
             time, value, flag = self._store.latest(ask.keys)
             return _rows(time, value, flag, [])
         return self._totals(ask)
+
+    def _command(self, ask: OrderAsk | FateAsk) -> FateAnswer:
+        if self._device is None:
+            raise ValueError("no commands are sent by this worker")
+        if isinstance(ask, OrderAsk):
+            self._device.order(ask.station, ask.order, id=ask.id, expires_s=ask.expires_s)
+        return FateAnswer(fate=self._device.fate(ask.station, ask.id))
 
     def _history(self, ask: HistoryAsk) -> local.Answer:
         low, high = _bounded(ask.from_us, ask.to_us)
@@ -181,6 +261,42 @@ class LocalServer:
                 ask.key, from_us=low, to_us=high, limit=min(ask.limit, local.ROWS_MAX), without=sealed
             )
         return _rows(rows.time_us, rows.value, rows.flag, sealed)
+
+    def _arrivals(self, ask: ArrivalsAsk) -> local.Answer:
+        rows = max(0, min(ask.rows, local.ROWS_MAX))
+        with _Turn(self._turn):
+            return local_mirror.answer(
+                arrivals(self._store, self._keys, after_seq=max(0, ask.after_seq), mark=ask.mark, rows=rows)
+            )
+
+    def _page(self, ask: PageAsk) -> local.Answer:
+        low, high = _bounded(ask.of.from_us, ask.of.to_us)
+        with _Turn(self._turn):
+            found = self._store.page(replace(ask.of, from_us=low, to_us=high, rows=min(ask.of.rows, local.ROWS_MAX)))
+        keys, series = np.unique(found["series"].astype(str), return_inverse=True)
+        return PageAnswer(
+            keys=keys.tolist(),
+            series=local.packed(series, np.int32),
+            time_us=local.packed(found["time_us"], np.int64),
+            value=local.packed(found["value"], np.float64),
+            received_us=local.packed(found["received_us"], np.int64),
+            flag=local.packed(found["flag"], np.uint8),
+            checks=local.packed(found["checks"], np.uint32),
+            revision=local.packed(found["revision"], np.uint8),
+            seq=local.packed(found["seq"], np.int64),
+        )
+
+    def _take_late(self, ask: LateAsk) -> local.Answer:
+        series, time_us = np.frombuffer(ask.series, dtype=np.int32), np.frombuffer(ask.time_us, dtype=np.int64)
+        value = np.frombuffer(ask.value, dtype=np.float64)
+        if self._late is None or not len(series) == len(time_us) == len(value) <= local.LATE_ROWS_MAX:
+            raise ValueError(f"late readings come in columns of one length, at most {local.LATE_ROWS_MAX} at once")
+        if len(series) and not 0 <= series.min() <= series.max() < len(ask.keys):
+            raise ValueError(f"a late reading is of series {series.max()}; {len(ask.keys)} are named")
+        if np.isinf(value).any():
+            raise ValueError("a late reading is infinite")
+        state = self._late(ask.keys, series, time_us, value, store=ask.store)
+        return LateAnswer(state=local.packed(state, np.uint8))
 
     def _totals(self, ask: TotalsAsk) -> local.Answer:
         low, high = _bounded(ask.from_us, ask.to_us)

@@ -71,6 +71,7 @@ def worker(kind: str, wait: Wait, failed: Failed) -> None:
         wait(
             mqtt=f"{part.mqtt[0]}:{part.mqtt[1]}" if part.mqtt else "",
             broker=f"{world.broker.host}:{world.broker.port}" if world.broker else "",
+            serial=len(world.serial),
         )
 
 
@@ -96,6 +97,16 @@ def web(kind: str, wait: Wait, failed: Failed) -> None:
         wait(url=wiring.web_part(stack, world, reader=reader, status=status, failed=failed).url)
 
 
+def mirror(kind: str, wait: Wait, failed: Failed) -> None:
+    """Copies of the readings on other servers."""
+    del failed  # as above
+    from takean import wiring  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        wiring.mirror_part(stack, _world(kind, {"TAKEAN_BROKER_PASSWORD": "the worker's", **os.environ}))
+        wait()
+
+
 def _world(kind: str, environment: Mapping[str, str]) -> "World":
     """The configured one, if it is still that which the others serve."""
     from sensors.stations import ConfigError  # noqa: PLC0415
@@ -108,4 +119,9 @@ def _world(kind: str, environment: Mapping[str, str]) -> "World":
     return world
 
 
-PARTS: dict[str, Callable[[str, Wait, Failed], None]] = {"worker": worker, "dispatch": dispatch, "web": web}
+PARTS: dict[str, Callable[[str, Wait, Failed], None]] = {
+    "worker": worker,
+    "dispatch": dispatch,
+    "web": web,
+    "mirror": mirror,
+}

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from alerts.episode import Kind
+from ingest.serial.options import SerialLine
 from takean import shapes
 from takean.shapes import Read
 
@@ -22,7 +23,13 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     enabled: bool = True
     host: str = "127.0.0.1"
+    plain: bool = True
+    """Whether without TLS."""
     port: int = 1883
+    certificate_file: str = ""
+    """Beside this file, or absolute; empty: no TLS."""
+    key_file: str = ""
+    tls_port: int = 8883
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +45,8 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Names our session at the broker; empty: made from the topics."""
     ca_file: str = ""
     """Certificates (PEM) that the broker's is checked with; empty: no TLS."""
+    topics: tuple[str, ...] = ()
+    """Of network servers and Sparkplug nodes, beside those of our own devices."""
     protocol: Literal["5", "3.1.1"] = "5"
 
 
@@ -58,6 +67,28 @@ class World(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: Kind = Kind.ACTUAL
 
 
+class Mirror(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another server that is sent every reading; see docs/mirrors.md."""
+
+    name: str
+    kind: Literal["influxdb", "victoriametrics"]
+    url: str
+    bucket: str = "takean"
+    org: str = ""
+    """Of InfluxDB 2."""
+    token_file: str = ""
+    """Beside this file, or absolute; where none is named, TAKEAN_MIRROR_TOKEN is used."""
+    ca_file: str = ""
+    """Certificates (PEM) that the server's is checked with; empty: the system's."""
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long readings are kept where; hours of them are kept for ever. See docs/operate.md."""
+
+    journal_days: int = 30
+    days: int = 400
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`takean.toml`."""
 
@@ -65,6 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     broker: Broker = Broker()
     web: Web = Web()
     world: World = World()
+    store: Store = Store()
+    serial: tuple[SerialLine, ...] = ()
+    """Instruments on this box's own serial lines."""
+    mirror: tuple[Mirror, ...] = ()
 
 
 def config_folder(environment: Mapping[str, str] = os.environ) -> Path:

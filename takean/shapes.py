@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
@@ -75,7 +76,22 @@ def read(path: Path, kind: type[S], *, sample: Path) -> Read[S]:
         return whole(f"byte {error.start} is not UTF-8", "UTF-8", "Save the file as UTF-8")
     except tomllib.TOMLDecodeError as error:
         return whole(f"is not TOML: {error}", "TOML", "Mend the line; what comes after it has not been looked at")
+    if _is_strict(kind):
+        try:  # what fits as a whole needs no look at its parts, which costs seconds for ten thousand stations
+            return Read(value=msgspec.convert(data, kind), mistakes=[], broken=frozenset())
+        except msgspec.ValidationError:
+            pass
     return _Walk(file, sample).whole(data, kind)
+
+
+@cache
+def _is_strict(kind: Any) -> bool:
+    """Whether no struct within a type takes keys that it does not know."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if not kind.__struct_config__.forbid_unknown_fields:
+            return False
+        return all(_is_strict(field.type) for field in msgspec.structs.fields(kind))
+    return all(_is_strict(part) for part in get_args(kind))
 
 
 class _Walk:
@@ -133,7 +149,7 @@ class _Walk:
         if not isinstance(value, dict):
             yield self._mistake(place, f"is {value!r:.80}", "a table of keys and values", "Write it as a table")
             return
-        fields = {f.encode_name: f for f in msgspec.structs.fields(struct)}
+        fields = _fields_of(struct)
         tag = struct.__struct_config__.tag_field
         known = [*fields, *([tag] if tag else [])]
         for key in value:
@@ -167,6 +183,16 @@ def _name(entry: Any) -> str:
     return " ".join(named)
 
 
+# What is asked of a type for every entry of a file with ten thousand is answered once.
+
+
+@cache
+def _fields_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Fields by the key that a file has for each."""
+    return {f.encode_name: f for f in msgspec.structs.fields(struct)}
+
+
+@cache
 def _item_of(kind: Any) -> Any:
     """Type of the entries of `tuple[X, ...]` where they are tables, else None."""
     if get_origin(kind) is tuple and len(get_args(kind)) == 2 and get_args(kind)[1] is Ellipsis:
@@ -191,6 +217,7 @@ def _struct_of(kind: Any, value: Any) -> type[msgspec.Struct] | None:
     return None
 
 
+@cache
 def _tags_of(kind: Any) -> tuple[str, list[str]] | None:
     """Of a choice between structs: the key that tells them apart, and its values."""
     configs = [part.__struct_config__ for part in _parts(kind) if _is_struct(part)]
@@ -210,6 +237,7 @@ def _expected(kind: Any, said: str) -> str:
     return " or ".join(_WORDS.get(part, part) for part in expected.split(" | "))
 
 
+@cache
 def _parts(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 

@@ -26,14 +26,18 @@ log = logging.getLogger(__name__)
 ORDER = ("worker", "dispatch", "web")
 """In which they are started. They are stopped the other way round: the pages say that they end, then what is due is
 sent, and the worker judges to the last."""
-STOP_S_MAX: Mapping[str, float] = {"web": 10.0, "dispatch": 15.0, "worker": 25.0}
+BESIDE = "mirror"
+"""One more where there are mirrors. Nobody is warned by it: the others never wait for it, nor end with it."""
+STOP_S_MAX: Mapping[str, float] = {BESIDE: 5.0, "web": 10.0, "dispatch": 15.0, "worker": 25.0}
 """Then it is killed: what is on disk is whole at any moment."""
 STEADY_S = 30.0
 """Whoever ran so long is brought back at once; who dies sooner waits, twice as long each time."""
 WAIT_S, WAIT_S_MAX = 0.5, 15.0
 HUNG_S = 30.0
 """A worker that has not turned for so long ends itself, and is brought back."""
-SECRETS: Mapping[str, str] = {"TAKEAN_BROKER_PASSWORD": "worker"}
+READERS = ("worker", "web", BESIDE)
+"""Who of them reads stations and rules, and is brought back when these have changed."""
+SECRETS: Mapping[str, str] = {"TAKEAN_BROKER_PASSWORD": "worker", "TAKEAN_MIRROR_TOKEN": BESIDE}
 """Who of them needs it; the others never have it in their environment."""
 LOCK = "lock"
 WRONG = 2
@@ -56,6 +60,14 @@ class _Child:
     """In a row, each after less than STEADY_S."""
     due_s: float = 0.0
     """When to start it, while it has no process."""
+    renewed_by_s: float = 0.0
+    """It was told to end, to be started again: when it is killed; 0 otherwise."""
+
+    def is_beginning(self, now_s: float) -> bool:
+        """Whether it will be there in a moment, with what it reads now."""
+        if self.process is None:
+            return self.due_s <= now_s
+        return self.ready is None or bool(self.renewed_by_s)
 
 
 class Supervisor:
@@ -65,16 +77,29 @@ class Supervisor:
     ----------
     command : starts a process by its name; `--ready FD --parent PID` is added
     announce : called once, with what each said when it was ready
+    may_reload : whether what they would read is without mistakes; asked when it is said that it has changed
+    lock : what `hold` returned: others learn from it whom to tell
+    beside : whether BESIDE is one of them
     """
 
     def __init__(
-        self, command: Callable[[str], Sequence[str]], *, announce: Callable[[Mapping[str, Mapping[str, object]]], None]
+        self,
+        command: Callable[[str], Sequence[str]],
+        *,
+        announce: Callable[[Mapping[str, Mapping[str, object]]], None],
+        may_reload: Callable[[], bool] = lambda: True,
+        lock: int = -1,
+        beside: bool = False,
     ) -> None:
         self._command = command
         self._announce = announce
-        self._children = [_Child(name) for name in ORDER]
+        self._children = [_Child(name) for name in (*ORDER, *([BESIDE] if beside else []))]
         self._selector = selectors.DefaultSelector()
+        self._may_reload = may_reload
+        self._lock = lock
         self._stopping = False
+        self._changed = False
+        self._old: list[_Child] = []
         self._announced = False
 
     def run(self) -> int:
@@ -87,6 +112,9 @@ class Supervisor:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else it is of nohup
                 signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGUSR1, self._reload)
+        if self._lock >= 0:
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
         self._selector.register(wake, selectors.EVENT_READ)
         try:
             code = self._watch(wake)
@@ -98,8 +126,31 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
+    def _reload(self, *_: object) -> None:
+        self._changed = True
+
+    def _renew(self) -> None:
+        """Have those end that have read what is old; they are back at once."""
+        self._changed = False
+        if not self._may_reload():
+            log.error("the configuration has mistakes; what runs goes on as it is")
+            return
+        self._old = [child for child in self._children if child.name in READERS]
+
+    def _renew_next(self) -> None:
+        """One after the other: who judges has the machine for itself while it begins."""
+        now_s = time.monotonic()
+        while self._old and not any(c.is_beginning(now_s) for c in self._children if c.name != BESIDE):
+            child = self._old.pop(0)
+            if child.process is not None:  # else it will read what is new anyway
+                child.renewed_by_s = now_s + STOP_S_MAX[child.name]
+                child.process.terminate()
+
     def _watch(self, wake: int) -> int:
         while not self._stopping:
+            if self._changed:
+                self._renew()
+            self._renew_next()
             for child in self._children:
                 if child.process is None:
                     if time.monotonic() >= child.due_s:
@@ -108,8 +159,14 @@ class Supervisor:
                     self._read(child)  # it may have been ready for a moment
                     if (end := self._died(child, code)) is not None:
                         return end
+                elif child.renewed_by_s and time.monotonic() >= child.renewed_by_s:
+                    child.process.kill()
             self._announce_once()
-            waits = [c.due_s - time.monotonic() for c in self._children if c.process is None]
+            waits = [
+                (c.due_s if c.process is None else c.renewed_by_s) - time.monotonic()
+                for c in self._children
+                if c.process is None or c.renewed_by_s
+            ]
             for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
                 if key.fileobj == wake:
                     with suppress(BlockingIOError):
@@ -162,7 +219,12 @@ class Supervisor:
     def _died(self, child: _Child, code: int) -> int | None:
         """Bring it back, now or later; the exit code if it never could begin."""
         child.process = None
-        if code > 0 and not child.was_ready:
+        if child.renewed_by_s:
+            log.info("%s ended to read the configuration again", child.name)
+            self._close(child)
+            child.due_s = child.renewed_by_s = 0.0
+            return None
+        if code > 0 and not child.was_ready and child.name != BESIDE:
             # It has said why. Nothing is served by half.
             self._close(child)
             return WRONG if code == WRONG else FAILED
@@ -178,7 +240,7 @@ class Supervisor:
         log.error("%s %s after %.1f s; started again in %.1f s", child.name, what, lived_s, wait_s)
 
     def _announce_once(self) -> None:
-        if not self._announced and all(child.ready is not None for child in self._children):
+        if not self._announced and all(child.ready is not None for child in self._children if child.name != BESIDE):
             self._announced = True
             self._announce({child.name: child.ready for child in self._children if child.ready is not None})
 
@@ -220,7 +282,31 @@ def hold(folder: Path) -> int:
     except BlockingIOError:
         os.close(file)
         raise OSError(f"{folder}: another Takean runs on this state folder; stop it, or name another folder") from None
+    os.ftruncate(file, 0)
     return file
+
+
+def reload(folder: Path) -> bool:
+    """Tell the supervisor of a state folder that the configuration has changed; False where none runs there.
+
+    Raises
+    ------
+    OSError : it belongs to another user
+    """
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(file, 32)  # nothing while it starts, or where a demonstration holds the folder
+        if pid:
+            os.kill(int(pid), signal.SIGUSR1)
+        return bool(pid)
+    finally:
+        os.close(file)
+    return False
 
 
 def die_if_silent(seconds: float = HUNG_S) -> None:

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 from alerts.episode import Kind
 from api.deps import WorkerStatus
 from takean import heartbeat
-from takean.clock import Clock, real_us
+from takean.clock import REAL, Clock, Followed, JudgementClock, Shown, boot_id, real_us, steady_us
 
 if TYPE_CHECKING:
     from alerts.ledger.accounts import SqlAccounts
     from alerts.ledger.sql import SqlLedger
     from sensors.store import SeriesReader
-    from sensors.store.archive import Archive
     from sensors.store.duck import DuckStore
+    from sensors.store.retention import Retention
     from takean.configuration import World
     from takean.worker import Worker
 
@@ -97,53 +97,107 @@ def worker_part(
     from alerts.plan import plan  # noqa: PLC0415
     from ingest.quarantine import Quarantine  # noqa: PLC0415
     from ingest.topics import Topics  # noqa: PLC0415
+    from ingest.unregistered import Unregistered  # noqa: PLC0415
     from sensors.store.duck import DuckStore  # noqa: PLC0415
+    from takean import configuration  # noqa: PLC0415
     from takean.worker import Worker  # noqa: PLC0415
 
     # Readings and judgement of each kind live apart: nothing of a drill can ever be judged as actual.
-    store = DuckStore(world.state / f"journal.{world.kind}.duckdb", world.registry.keys())
+    days = days_folder(world.state, world.kind)
+    store = DuckStore(world.state / f"journal.{world.kind}.duckdb", world.registry.keys(), days=days)
     stack.callback(store.close)
     ledger = open_ledger(world.state / "ledger.sqlite")
     stack.callback(ledger.close)
     quarantine = Quarantine(world.state / "quarantine.sqlite")
     stack.callback(quarantine.close)
+    unregistered = Unregistered(unregistered_file(world.state, world.kind))
+    stack.callback(unregistered.close)
+    clock = _own_clock(stack, world, store)
     judge = Judge(
         cells=Cells.of(world.kind, world.registry, world.rules, world.routes),
         plan=partial(plan, registry=world.registry, routes=world.routes),
         store=store,
         ledger=ledger,
         snapshot_path=world.state / f"judge.{world.kind}.npz",
-        now_us=world.clock.now_us,
-        real_us=real_us,
+        now_us=clock.now_us,
+        real_us=steady_us,
+        leapt_us=lambda: clock.leapt_us,
     )
     worker = Worker(
         judge=judge,
         topics=Topics(TOPIC_PREFIX[world.kind]),
         credentials=world.credentials,
         quarantine=quarantine,
-        clock=world.clock,
+        clock=clock,
         listen=world.mqtt,
+        tls=world.tls,
         broker=world.broker,
+        serial=world.serial,
+        credentials_file=configuration.credentials_file(world.state, world.kind) if serve else None,
+        unregistered=unregistered,
+        births=world.state / f"births.{world.kind}.sqlite",
+        mirrors=[destination.name for destination in world.mirrors],
         failed=failed,
         beat=beat,
         process=process,
     )
     if serve:
-        _serve_readings(stack, world, store, worker)
+        _serve_readings(stack, world, store, worker, clock, partial(_needed_from_seq, world, ledger))
     mqtt = worker.start()
     stack.callback(worker.stop)
     return WorkerPart(worker=worker, store=store, mqtt=mqtt)
 
 
-def _serve_readings(stack: ExitStack, world: "World", store: "DuckStore", worker: "Worker") -> None:
+def _own_clock(stack: ExitStack, world: "World", store: "DuckStore") -> JudgementClock:
+    """The judgement clock of this world, kept where the other processes find it."""
+    if world.clock is not REAL:
+        return world.clock
+    from takean.box_clock import BoxClock, newest_arrival_us  # noqa: PLC0415
+
+    clock = BoxClock(clock_file(world.state, world.kind), floor_us=newest_arrival_us(store))
+    stack.callback(clock.close)
+    return clock
+
+
+def shown_clock(clock: Clock, state: Path, kind: Kind) -> Shown:
+    """The judgement clock of a world as a process that does not own it sees it."""
+    return clock if clock is not REAL else Followed(path=clock_file(state, kind), boot=boot_id())
+
+
+def _serve_readings(
+    stack: ExitStack,
+    world: "World",
+    store: "DuckStore",
+    worker: "Worker",
+    clock: JudgementClock,
+    needed_from_seq: Callable[[], int],
+) -> None:
     from sensors.store.archive import Archive  # noqa: PLC0415
+    from sensors.store.retention import Retention  # noqa: PLC0415
+    from sensors.store.rollup import Rollups  # noqa: PLC0415
     from takean.local_server import LocalServer  # noqa: PLC0415
 
-    archive = Archive(store, days_folder(world.state, world.kind), now_us=world.clock.now_us)
+    days = days_folder(world.state, world.kind)
+    archive = Archive(store, days, now_us=clock.now_us, days_kept=world.policy.days)
+    retention = Retention(
+        store=store,
+        archive=archive,
+        rollups=Rollups(hours_folder(world.state, world.kind), days),
+        policy=world.policy,
+        now_us=clock.now_us,
+        needed_from_seq=needed_from_seq,
+    )
     stop = threading.Event()
-    thread = threading.Thread(target=_keep_days, args=(archive, stop), name="closed days", daemon=True)
+    thread = threading.Thread(target=_keep_days, args=(retention, stop), name="closed days", daemon=True)
     server = LocalServer(
-        local_socket(world.state, world.kind), store=store, status=worker.status, sealed=archive.sealed
+        local_socket(world.state, world.kind),
+        store=store,
+        status=worker.status,
+        sealed=archive.sealed,
+        late=worker.take_late,
+        keys=world.registry.keys(),
+        hear=worker.mirrors.hear,
+        device=worker,
     )
     server.start()
     stack.callback(server.stop)
@@ -156,14 +210,38 @@ def _serve_readings(stack: ExitStack, world: "World", store: "DuckStore", worker
     stack.callback(stop_archive)
 
 
-def _keep_days(archive: "Archive", stop: threading.Event) -> None:
+def _needed_from_seq(world: "World", ledger: "SqlLedger") -> int:
+    """The oldest row of the journal that is still to be read: by a judge from its snapshot on, or by a mirror."""
+    from alerts.snapshot import seq_of  # noqa: PLC0415
+    from sensors.store.cursor import load  # noqa: PLC0415
+
+    judged = [ledger.judged_through(world.kind), seq_of(world.state / f"judge.{world.kind}.npz")]
+    sent = [load(cursor_file(world.state, world.kind, mirror.name)).settled for mirror in world.mirrors]
+    return min(*judged, *sent) + 1
+
+
+def _keep_days(retention: "Retention", stop: threading.Event) -> None:
     wait_s = ARCHIVE_FIRST_S
     while not stop.wait(wait_s):
         wait_s = ARCHIVE_EVERY_S
         try:
-            archive.write_due(stop.is_set)
+            retention.turn(stop.is_set)
         except Exception:
-            log.exception("closed days could not be written; tried again in %g s", ARCHIVE_EVERY_S)
+            log.exception("closed days could not be kept; tried again in %g s", ARCHIVE_EVERY_S)
+
+
+def mirror_part(stack: ExitStack, world: "World") -> None:
+    """Copies of the readings on other servers. It asks the worker, and goes on when that comes back."""
+    from takean.local_client import LocalOwner  # noqa: PLC0415
+    from takean.mirrors import Mirrors  # noqa: PLC0415
+
+    owner = LocalOwner(local_socket(world.state, world.kind))
+    stack.callback(owner.close)
+    mirrors = Mirrors(
+        world.mirrors, kind=world.kind, owner=owner, cursor=partial(cursor_file, world.state, world.kind)
+    )
+    mirrors.start()
+    stack.callback(mirrors.stop)
 
 
 def dispatch_part(stack: ExitStack, *, kind: Kind, clock: Clock, state: Path) -> None:
@@ -177,6 +255,7 @@ def dispatch_part(stack: ExitStack, *, kind: Kind, clock: Clock, state: Path) ->
     from alerts.channels.preview import PreviewChannel  # noqa: PLC0415
     from alerts.ledger.sql import open_ledger  # noqa: PLC0415
 
+    shown = shown_clock(clock, state, kind)
     ledger = open_ledger(state / "ledger.sqlite")
     stack.callback(ledger.close)
     heart = heartbeat.Heart(heart_file(state, kind))
@@ -184,10 +263,10 @@ def dispatch_part(stack: ExitStack, *, kind: Kind, clock: Clock, state: Path) ->
     stop = threading.Event()
     thread = threading.Thread(
         target=dispatch.run,
-        args=(stop, ledger, {"preview": PreviewChannel(ledger, now_us=clock.now_us)}),
+        args=(stop, ledger, {"preview": PreviewChannel(ledger, now_us=shown.now_us)}),
         kwargs={
             "owner": "dispatch",
-            "now_us": clock.now_us,
+            "now_us": shown.now_us,
             "real_us": real_us,
             "rng": Random(),  # noqa: S311  (jitter of retries, no secret)
             "policy": dispatch.Policy(),
@@ -247,9 +326,12 @@ def web_part(
     from api.deps import Deps  # noqa: PLC0415
     from dashboards.pages import Pages  # noqa: PLC0415
     from ingest.quarantine import Quarantine  # noqa: PLC0415
+    from ingest.unregistered import Unregistered  # noqa: PLC0415
     from sensors.store import newest_usable  # noqa: PLC0415
+    from sensors.store.rollup import HourReader  # noqa: PLC0415
     from takean.server import PageServer  # noqa: PLC0415
 
+    clock = shown_clock(world.clock, world.state, world.kind)
     listening = socket.create_server(world.web, reuse_port=False)
     stack.callback(listening.close)
     ledger = open_ledger(world.state / "ledger.sqlite")
@@ -258,22 +340,27 @@ def web_part(
     stack.callback(accounts.close)
     quarantine = Quarantine(world.state / "quarantine.sqlite")
     stack.callback(quarantine.close)
+    unregistered = Unregistered(unregistered_file(world.state, world.kind))
+    stack.callback(unregistered.close)
     host, port = listening.getsockname()[:2]
     url = world.public_url or f"http://{host}:{port}"
     pages = Pages(no_break=[*(s.name for s in world.registry.stations.values()), world.registry.place.name])
     heart = partial(heartbeat.listen, heart_file(world.state, world.kind))
+    hours = HourReader(hours_folder(world.state, world.kind), reader)
+    stack.callback(hours.close)
     app = create_app(
         Deps(
             registry=world.registry,
             rules=world.rules,
             reader=reader,
+            hours=hours,
             ledger=ledger,
             desk=Desk(
                 ledger=ledger,
                 kind=world.kind,
                 plan=partial(plan, registry=world.registry, routes=world.routes, newest=partial(newest_usable, reader)),
                 routes=world.routes,
-                now_us=world.clock.now_us,
+                now_us=clock.now_us,
             ),
             accounts=accounts,
             quarantine=quarantine,
@@ -281,13 +368,14 @@ def web_part(
                 status(), world.kind, heart(), process, room_bytes=shutil.disk_usage(world.state).free
             ),
             kind=world.kind,
-            speed=world.clock.speed,
-            now_us=world.clock.now_us,
+            speed=clock.speed,
+            now_us=clock.now_us,
             real_us=real_us,
             pages=pages,
             static_dir=pages.static_dir,
             map_file=world.map_file,
             public_url=url,
+            unregistered=unregistered.list,
         )
     )
     server = PageServer(app, before_stop=app.state.hub.aclose, connections_max=WEB_CONNECTIONS_MAX, grace_s=GRACE_S)
@@ -334,9 +422,29 @@ def local_socket(state: Path, kind: Kind) -> Path:
     return state / f"worker.{kind}.socket"
 
 
+def cursor_file(state: Path, kind: Kind, mirror: str) -> Path:
+    """How far a mirror is."""
+    return state / f"mirror.{kind}.{mirror}.json"
+
+
 def days_folder(state: Path, kind: Kind) -> Path:
     """Where the closed days lie."""
     return state / f"days.{kind}"
+
+
+def hours_folder(state: Path, kind: Kind) -> Path:
+    """Where the hours of all months lie."""
+    return state / f"hours.{kind}"
+
+
+def unregistered_file(state: Path, kind: Kind) -> Path:
+    """Who speaks and is not registered."""
+    return state / f"unregistered.{kind}.sqlite"
+
+
+def clock_file(state: Path, kind: Kind) -> Path:
+    """Where the judgement clock stands."""
+    return state / f"clock.{kind}"
 
 
 def heart_file(state: Path, kind: Kind) -> Path:

@@ -21,6 +21,7 @@ from sensors.quantities import QUANTITIES
 LIST_MAX = 500
 ROWS_MAX = 20_000
 ROWS_DEFAULT = 5_000
+HOURS_DEFAULT_US, HOURS_MAX_US = 366 * DAY_US, 3_660 * DAY_US
 TIME_MAX_US = 2**62
 """Beyond the year 2262 no 64-bit microsecond is left to compare with."""
 
@@ -111,10 +112,41 @@ def router(web: Web) -> APIRouter:
         }
         return Response(msgspec.json.encode(body), media_type="application/json", headers={"Vary": "Accept"})
 
+    @api.get("/series/{station}/{name}/hours", responses=MISSING, response_model=schemas.HoursOut)
+    async def hours(
+        station: str,
+        name: str,
+        from_: Annotated[str, Query(alias="from", description="ISO 8601 with offset, or microseconds")] = "",
+        to: Annotated[str, Query(description="ISO 8601 with offset, or microseconds; not included")] = "",
+    ) -> Response:
+        """One series by the hour, from <= beginning < to, else the last year; also of days whose readings have gone."""
+        index = deps.registry.index.get((station, name))
+        if index is None or deps.hours is None:
+            raise Refused(404, "not_found", f"hours of {f'{station}/{name}'[:80]!r}: no such station or reading")
+        to_us = time_of("to", to) if to else deps.now_us() + 1
+        from_us = time_of("from", from_) if from_ else to_us - HOURS_DEFAULT_US
+        if not 0 < to_us - from_us <= HOURS_MAX_US:
+            raise Refused(422, "invalid", f"from must be before to, by {HOURS_MAX_US // DAY_US} days at most")
+        held, kept = deps.registry.series[index], deps.hours
+        found = await anyio.to_thread.run_sync(lambda: kept.hourly(held.key, from_us=from_us, to_us=to_us))
+        body = {
+            "station": station,
+            "name": name,
+            "unit": QUANTITIES[held.quantity].unit,
+            "hours_us": found.hour_us.tolist(),
+            "usable": found.usable.tolist(),
+            "means": [None if math.isnan(v) else v for v in found.mean.tolist()],
+            "mins": [None if math.isnan(v) else v for v in found.min.tolist()],
+            "maxs": [None if math.isnan(v) else v for v in found.max.tolist()],
+            "flags": found.flag.tolist(),
+        }
+        return Response(msgspec.json.encode(body), media_type="application/json")
+
     @api.get("/stations")
     async def stations() -> list[schemas.StationOut]:
         """Every station as it is observed now."""
         facts = await web.facts()
+        skews = (await anyio.to_thread.run_sync(deps.worker)).skews
 
         def sensor(index: int) -> schemas.SensorOut:
             s, value, time_us = deps.registry.series[index], float(facts.value[index]), int(facts.time_us[index])
@@ -128,7 +160,11 @@ def router(web: Web) -> APIRouter:
             )
 
         return [
-            schemas.StationOut.of(o, [sensor(deps.registry.index[o.station.id, s.name]) for s in o.station.sensor])
+            schemas.StationOut.of(
+                o,
+                [sensor(deps.registry.index[o.station.id, s.name]) for s in o.station.sensor],
+                skews.get(o.station.id),
+            )
             for o in observe(facts)
         ]
 

@@ -1,11 +1,25 @@
 """For machines that watch this one."""
 
+from collections.abc import Iterator, Sequence
+
 import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from api.deps import MirrorStatus
 from api.metrics import CONTENT_TYPE, exposition
 from api.web import Web
+
+NOTE_LAG_S = 60.0
+"""A mirror that is less far behind is no news."""
+
+
+def notes(mirrors: Sequence[MirrorStatus]) -> Iterator[str]:
+    """What a technician may want to know, and what keeps nobody from being warned."""
+    for mirror in mirrors:
+        if mirror.reason or mirror.lag_s >= NOTE_LAG_S:
+            behind = f"{mirror.backlog_rows} readings behind, the oldest of {mirror.lag_s:.0f} s ago"
+            yield f"mirror {mirror.name}: {behind}" + (f"; it {mirror.reason}" if mirror.reason else "")
 
 
 def router(web: Web) -> APIRouter:
@@ -27,6 +41,7 @@ def router(web: Web) -> APIRouter:
         body = {
             "ready": not reasons,
             "reasons": reasons,
+            "notes": list(notes(status.mirrors)),
             "heartbeat_age_s": round(status.heartbeat_age_s, 3),
             "stored_seq": status.stored_seq,
             "judged_seq": status.judged_seq,

@@ -5,12 +5,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from alerts.people import Permission
 from api import templates
 from api.auth import csrf_of
 from api.history import past
 from api.routers.entrance import is_fragment, to_sign_in
 from api.screens.console import user, world
 from api.screens.facts import Facts
+from api.screens.newcomers import newcomers
 from api.screens.past import WINDOWS_US
 from api.screens.public_station import for_residents
 from api.screens.station_page import station_list, station_page
@@ -45,7 +47,12 @@ def router(web: Web) -> APIRouter:
         if actor is None:
             return to_sign_in(request)
         facts = await web.facts()
-        view = StationsView(world=world(facts), rows=station_list(facts, observe(facts)))
+        seen = await anyio.to_thread.run_sync(web.deps.unregistered) if actor.may(Permission.INSPECT) else ()
+        view = StationsView(
+            world=world(facts),
+            rows=station_list(facts, observe(facts)),
+            newcomers=newcomers(seen, facts.now_us),
+        )
         if is_fragment(request):
             return HTMLResponse(render(templates.STATIONS_FRAGMENT, view=view))
         return HTMLResponse(render(templates.STATIONS, view=view, user=user(actor, csrf_of(web.session(request)))))

@@ -1,11 +1,9 @@
 """Numbers and times in the words of the screens."""
 
 import math
-from datetime import UTC, datetime
 
 from alerts.episode import Level
 from alerts.words import (
-    BANGKOK,
     LEVEL_ENGLISH,
     LEVEL_WORDS,
     SILENT_ENGLISH,
@@ -13,6 +11,7 @@ from alerts.words import (
     UNKNOWN_ENGLISH,
     UNKNOWN_WORD,
     duration,
+    local,
     thai_clock,
     thai_date,
 )
@@ -33,6 +32,8 @@ UNIT_WORDS = {
     "ug/m3": "มคก./ลบ.ม.",
     "Cel": "°C",
     "%RH": "%",
+    "m/s": "ม./วินาที",
+    "%EL": "%",
     "V": "V",
 }
 """Canonical unit -> as people read it."""
@@ -43,11 +44,11 @@ FLAG_WORDS = {1: "ดี", 2: "รอตรวจ", 3: "น่าสงสัย
 def moment(time_us: int, now_us: int, *, language: str = "th") -> Moment:
     """A time for people. Whole minutes only, so that a page changes no more often than a reader could notice."""
     whole = time_us - time_us % MINUTE_US
-    local = datetime.fromtimestamp(whole // 1_000_000, tz=UTC).astimezone(BANGKOK)
+    there = local(whole)
     return Moment(
-        iso=local.isoformat(),
+        iso=there.isoformat(),
         clock=thai_clock(whole),
-        date=thai_date(whole) if language == "th" else local.strftime("%a %-d %b %Y"),
+        date=thai_date(whole) if language == "th" else there.strftime("%a %-d %b %Y"),
         ago=ago(time_us, now_us, language=language),
     )
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from alerts.episode import Kind, Used
 from alerts.people import Address, Role
+from api.deps import ClockSkew
 from api.routers.data import time_of
 from api.schemas import iso
 from api.web import Refused
@@ -208,6 +210,13 @@ def test_stations_are_observation(world: World, client: Browser) -> None:
     assert (found["WL-01"]["level"], found["WL-01"]["bank_gap_m"]) == (3, 0.18)
     assert found["WL-01"]["sensors"][0]["value"] == 4.68
     assert (found["AQ-01"]["level"], found["AQ-01"]["sensors"][0]["value"]) == (-2, None)
+
+
+def test_a_station_says_how_far_its_clock_is_off_and_whether_that_is_known(world: World, client: Browser) -> None:
+    skews = {"WL-01": ClockSkew(seconds=25_200.0, steady=True), "WL-02": ClockSkew(seconds=-400.5, steady=False)}
+    world.status = replace(world.status, skews=skews)
+    found = {s["id"]: (s["clock_skew_s"], s["clock_steady"]) for s in client.get("/api/v1/stations").json()}
+    assert (found["WL-01"], found["WL-02"], found["WL-03"]) == ((25_200.0, True), (-400.5, False), (None, False))
 
 
 def test_refused_payloads_are_shown_whole_only_to_whoever_may_inspect(world: World, client: Browser) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from alerts.ledger import DeliveryState
-from api.deps import BrokerStatus, Latency
+from api.deps import BrokerStatus, Latency, MirrorStatus
 from api.metrics import exposition
 from tests.api.browser import Browser
 from tests.api.world import HEALTHY, World
@@ -16,6 +16,7 @@ FULL = replace(
     latency=Latency(buckets=[(0.1, 3), (1.0, 9)], sum_s=4.25, count=10),
     cpu_s={"worker": 1.5, "web": 0.25, 'odd "name"\\\n': 0.0},
     connections=8,
+    clock_off_s=-3600.5,
 )
 
 SAMPLE = re.compile(r'(?P<name>[a-z_]+)(?:\{(?P<labels>(?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (?P<value>\S+)')
@@ -53,6 +54,7 @@ def test_the_names_are_those_of_the_contract() -> None:
         'takean_readings_total{state="conflict"}': 1,
         'takean_readings_total{state="quarantined"}': 4,
     }
+    assert families["takean_clock_off_seconds"] == {"takean_clock_off_seconds": -3600.5}
     assert families["takean_stored_seq"] == {"takean_stored_seq": 12}
     assert families["takean_judged_seq"] == {"takean_judged_seq": 12}
     assert families["takean_deliveries"]['takean_deliveries{state="accepted"}'] == 7
@@ -91,3 +93,24 @@ def test_a_broker_has_its_numbers_and_a_box_without_one_has_none() -> None:
     assert families["takean_broker_dropped"] == {"takean_broker_dropped_total": 7}
     assert families["takean_refusals_unrecorded"] == {"takean_refusals_unrecorded_total": 5}
     assert families["takean_refusals_forgotten"] == {"takean_refusals_forgotten_total": 6}
+
+
+def test_a_mirror_has_its_numbers_and_is_only_a_note_of_readiness(world: World, client: Browser) -> None:
+    assert "mirror" not in exposition(FULL, {}, clients=0)
+    behind = MirrorStatus(
+        name="influx", backlog_rows=12, lag_s=90.0, reason="cannot be reached", refused={"server": 2, "precision": 1}
+    )
+    world.status = replace(world.status, mirrors=[behind, MirrorStatus(name="victoria", backlog_rows=1, lag_s=0.5)])
+    families = parse(client.get("/metrics").text)
+    assert families["takean_mirror_backlog_rows"] == {
+        'takean_mirror_backlog_rows{mirror="influx"}': 12,
+        'takean_mirror_backlog_rows{mirror="victoria"}': 1,
+    }
+    assert families["takean_mirror_lag_seconds"]['takean_mirror_lag_seconds{mirror="influx"}'] == 90
+    assert families["takean_mirror_refused_rows"] == {
+        'takean_mirror_refused_rows_total{mirror="influx",reason="precision"}': 1,
+        'takean_mirror_refused_rows_total{mirror="influx",reason="server"}': 2,
+    }
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert answer.json()["notes"] == ["mirror influx: 12 readings behind, the oldest of 90 s ago; it cannot be reached"]

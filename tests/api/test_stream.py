@@ -221,7 +221,7 @@ def test_a_client_that_does_not_read_costs_a_bound_and_delays_nobody(world: Worl
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect((host, int(port)))
         deaf.sendall(b"GET /api/v1/stream?page=preview HTTP/1.1\r\nHost: x\r\n\r\n")
-        live.until(lambda: live.seen)
+        live.until(lambda: "phone" in live.seen)
         held = 0
         # Until the pipe to the deaf one is full, and well beyond.
         for _ in range(200):

@@ -45,6 +45,14 @@ def test_the_sample_may_go_live(folder: Path) -> None:
     assert not (folder.parent / "state").exists(), "looking changes nothing"
 
 
+def test_readings_that_would_leave_too_soon_are_refused(folder: Path) -> None:
+    change(folder / "takean.toml", ("journal_days = 30", "journal_days = 3"), ("\ndays = 400", "\ndays = 2"))
+    assert [(m.place, m.expected) for m in mistakes(folder)] == [
+        ("store, journal_days", "7 or more"),
+        ("store, days", "3 or more"),
+    ]
+
+
 def test_three_broken_stations_are_three_messages_each_with_its_place(folder: Path) -> None:
     change(
         folder / "stations.toml",
@@ -154,7 +162,9 @@ def test_a_broker_takes_its_password_from_the_environment_or_a_file_of_ours_alon
 def test_every_setting_is_commented_in_the_sample_and_documented() -> None:
     sample = (SAMPLE / "takean.toml").read_text(encoding="utf-8")
     manual = (SAMPLE.parents[1] / "docs" / "operate.md").read_text(encoding="utf-8")
-    for table in Settings.__struct_fields__:
+    assert "`[[serial]]`" in manual
+    assert "`[[mirror]]`" in manual
+    for table in set(Settings.__struct_fields__) - {"serial", "mirror"}:
         for key in type(getattr(Settings(), table)).__struct_fields__:
             assert re.search(rf"^#? ?{key} = ", sample, re.MULTILINE), f"{table}.{key} is not in the sample"
             assert f"`{table}.{key}`" in manual or f"`{key}`" in manual, f"{table}.{key} is not in operate.md"
@@ -169,3 +179,38 @@ def test_the_summary_is_one_object(folder: Path) -> None:
     assert told["kind"] == "exercise"
     assert told["stations"] == 8
     assert told["ways_in"] == ["mqtt 127.0.0.1:1883"]
+
+
+def test_a_lorawan_device_that_could_not_be_understood_does_not_go_live(folder: Path) -> None:
+    device = '\n[station.device]\nvia = "chirpstack"\nid = "0011223344556677"\nmodel = "DL-TBRG"\n'
+    path = folder / "stations.toml"
+    path.write_text(path.read_text(encoding="utf-8") + device, encoding="utf-8")
+    (mistake,) = mistakes(folder)
+    assert "parameters.resolution_mm is missing" in mistake.text
+    path.write_text(path.read_text(encoding="utf-8") + "parameters = { resolution_mm = 0.2 }\n", encoding="utf-8")
+    assert mistakes(folder) == []
+    change(path, ('"DL-TBRG"', '"EM300-TH"'))
+    (mistake,) = mistakes(folder)
+    assert "no decoder for model 'EM300-TH'" in mistake.text
+    assert "EM500-UDL" in mistake.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ('{ reading = "stage_m@nowhere" }', "is none of its sensors"),
+        ('{ reading = "stage_m", unit = "ug/m3" }', "does not convert"),
+        ('{ reading = "stage_m", unit = "feet" }', "does not convert"),
+        ('{ reading = "stage_m", unit = "cm" }', ""),
+    ],
+)
+def test_a_name_of_a_device_that_would_lose_its_readings_does_not_go_live(folder: Path, metric: str, said: str) -> None:
+    path = folder / "stations.toml"
+    start, end = path.read_text(encoding="utf-8").split("[[station]]", 1)
+    device = '\n[station.device]\nvia = "chirpstack"\nid = "0011223344556677"\n[station.device.names]\n'
+    device += f'"h.value" = {metric}\n'
+    first, *rest = end.split("[[station]]")
+    path.write_text("[[station]]".join([start, first + device, *rest]), encoding="utf-8")
+    found = [mistake.text for mistake in mistakes(folder)]
+    assert len(found) == bool(said)
+    assert all(said in text and "h.value" in text for text in found)

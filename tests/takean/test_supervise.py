@@ -13,7 +13,7 @@ import pytest
 from takean import supervise
 
 RUN = """
-import os, sys, time
+import os, pathlib, sys, time
 from takean import supervise
 folder = sys.argv[1]
 supervise.STEADY_S, supervise.WAIT_S = 60.0, float(os.environ.get("WAIT_S", "0.05"))
@@ -33,7 +33,13 @@ if limit:
             time.sleep(0.01)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     threading.Thread(target=lift, daemon=True).start()
-sys.exit(supervise.Supervisor(lambda name: [sys.executable, child, name], announce=announce).run())
+beside = "BESIDE" in os.environ
+def may_reload():
+    return not os.path.exists(os.path.join(folder, "mistake"))
+lock = supervise.hold(pathlib.Path(folder))
+command = lambda name: [sys.executable, child, name]
+house = supervise.Supervisor(command, announce=announce, may_reload=may_reload, lock=lock, beside=beside)
+sys.exit(house.run())
 """
 
 CHILD = """
@@ -140,6 +146,20 @@ def test_whoever_is_killed_is_brought_back_at_once_and_the_others_go_on(house: H
     assert house.end() == 0
 
 
+def test_a_changed_configuration_renews_who_reads_it_and_nobody_else(house: House) -> None:
+    house.start()
+    house.until(lambda: len(house.noted("start")) == 3)
+    house.until(lambda: supervise.reload(house.folder))
+    house.until(lambda: len(house.noted("start")) == 5)
+    assert [name for name, _ in house.noted("start")][3:] == ["worker", "web"]
+    assert [name for name, _ in house.noted("stop")] == ["worker", "web"]
+    (house.folder / "mistake").touch()
+    assert supervise.reload(house.folder)
+    assert house.end() == 0
+    assert "what runs goes on as it is" in house.said()[1]
+    assert len(house.noted("start")) == 5
+
+
 def test_whoever_dies_again_and_again_waits_longer_each_time(house: House) -> None:
     house.start(WAIT_S="0.2")
     house.until(lambda: len(house.noted("start")) == 3)
@@ -218,6 +238,19 @@ def test_only_the_worker_knows_the_brokers_password(house: House) -> None:
     house.start(TAKEAN_BROKER_PASSWORD="rain")
     house.until(lambda: len(house.noted("start")) == 3)
     assert [name for name, _ in house.noted("secret")] == ["worker"]
+    assert house.end() == 0
+
+
+def test_the_mirrors_hold_nobody_up_and_end_nobody(house: House) -> None:
+    (house.folder / "refuse-mirror").write_text("2")
+    house.start(BESIDE="1", TAKEAN_MIRROR_TOKEN="t")
+    assert house.process is not None
+    assert house.process.stdout is not None
+    assert house.process.stdout.readline().startswith("ready ['dispatch', 'web', 'worker']")
+    house.until(lambda: len(house.noted("refuse")) >= 2)
+    (house.folder / "refuse-mirror").unlink()
+    house.until(lambda: len(house.noted("start")) == 4)
+    assert [name for name, _ in house.noted("start")][3] == "mirror"
     assert house.end() == 0
 
 
