@@ -54,9 +54,9 @@ class Told(NamedTuple):
     """Rule, version, series, time, value and truth of what decided."""
 
 
-def journal(state: Path) -> list[Row]:
+def journal(state: Path, kind: Kind = Kind.EXERCISE) -> list[Row]:
     """Every row of the journal in order of arrival, read with nothing of the platform; its process must have ended."""
-    with duckdb.connect(str(state / "journal.exercise.duckdb"), read_only=True) as database:
+    with duckdb.connect(str(state / f"journal.{kind}.duckdb"), read_only=True) as database:
         rows = database.execute(
             "select key, time_us, value, received_us from reading join series on id = series order by seq"
         ).fetchall()
@@ -83,10 +83,10 @@ def faults(acknowledged: Collection[Reading], sent: Mapping[str, Stream], rows: 
     return found
 
 
-def history(ledger: AlertReader) -> list[Told]:
+def history(ledger: AlertReader, kind: Kind = Kind.EXERCISE) -> list[Told]:
     """The stories of floods, area by area in order of time."""
     told = []
-    for episode in ledger.episodes(Kind.EXERCISE, limit=100_000):
+    for episode in ledger.episodes(kind, limit=100_000):
         for event in ledger.events(episode.id):
             if event.hazard == "flood" and event.type not in OF_THE_CLOCK:
                 used = tuple((u.rule, u.rule_version, u.series, u.time_us, u.value, u.truth) for u in event.used)
@@ -104,23 +104,23 @@ def history(ledger: AlertReader) -> list[Told]:
     return sorted(told)
 
 
-def settled(ledger: AlertReader) -> list[tuple[object, ...]]:
+def settled(ledger: AlertReader, kind: Kind = Kind.EXERCISE) -> list[tuple[object, ...]]:
     """The settled track: every final change with the row that decided it, and by which rules."""
-    found = ledger.settled(Kind.EXERCISE, from_us=0, to_us=END_OF_TIME_US)
+    found = ledger.settled(kind, from_us=0, to_us=END_OF_TIME_US)
     return sorted(astuple(change) for change in found)
 
 
-def uninterrupted(config: Path, rows: Sequence[Row]) -> MemoryLedger:
+def uninterrupted(config: Path, rows: Sequence[Row], kind: Kind = Kind.EXERCISE) -> MemoryLedger:
     """What one judge that nobody kills makes of the same readings in the order of their arrival, in memory."""
     registry = stations.load(config / "stations.toml")
     ledger, index = MemoryLedger(), {series.key: i for i, series in enumerate(registry.series)}
     end_us = max(row.received_us for row in rows)
     judge = Judge(
         cells=Cells.of(
-            Kind.EXERCISE,
+            kind,
             registry,
             rules.compile_rules(rules.read(config / "rules.toml"), registry),
-            route.load(config / "routes.toml", kind=Kind.EXERCISE),
+            route.load(config / "routes.toml", kind=kind),
         ),
         plan=lambda *_, **__: (),
         store=MemoryStore(registry.keys()),

@@ -22,3 +22,11 @@ def broker_way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerWay]:
     """A running box behind a broker, and only there."""
     with ExitStack() as stack:
         yield BrokerWay(stack, tmp_path_factory.mktemp("broker"), STATIONS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The counts of the crash matrix, each with the seed that gives them again."""
+    for report in terminalreporter.getreports("passed"):
+        for name, found in getattr(report, "user_properties", ()):
+            if name == "matrix":
+                terminalreporter.write_line(f"crash matrix: {found}")

@@ -7,28 +7,55 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import httpx
-import numpy as np
-
 from bench.mqtt_load import Report, publish
 from tests.builders import SOAK
 from tests.live.installation import Installation
 from tests.live.records import Reading, Stream
+from tests.live.tap import Acknowledged
 
-MESSAGES = 50_000 if SOAK else 8_000
-KILLS = 5 if SOAK else 2
-"""Of the real floods; those of our own get half of both."""
-SEEDS = range(5) if SOAK else (20261122,)
 BEAT_S_MIN = 0.3
 """Two heartbeats are further apart than this, and what is read of one varies by less."""
 PATIENCE_S = 100
 """For a start on a busy machine, and for the devices meanwhile."""
 RETRY_S = 0.1
-WINDOW = 100
-AHEAD = 600
-"""Messages that may wait in a broker: more than the windows of all devices."""
-AFTER_MARK_S = 0.06
-"""A kill falls up to this long behind its mark: the gather time of a batch and its commits."""
+LOOK_S = 0.05
+"""How often a box is asked; the processor is for those who are watched."""
+WINDOW = 100 if SOAK else 25
+AHEAD = 6 * WINDOW
+"""Messages that may be under way: more than the windows of all devices."""
+
+
+class Progress:
+    """How many messages are safe by the worker's own word, heard on the line between it and a broker.
+
+    Of each station the newest counts with all before it: what a killed broker forgot will never be safe, and nobody
+    waits for it.
+    """
+
+    def __init__(self, sent: Mapping[str, Stream], prefix: str) -> None:
+        self._place = {
+            (f"{prefix}/{station}/data", content): (station, index)
+            for station, stream in sent.items()
+            for index, content in enumerate(stream.payloads())
+        }
+        self._reached = dict.fromkeys(sent, 0)
+        self._safe: set[tuple[str, int]] = set()
+        self._sent = sent
+
+    def heard(self, message: Acknowledged) -> None:
+        """A PUBACK of the worker."""
+        station, index = self._place[message.topic, message.payload]
+        self._safe.add((station, index))
+        self._reached[station] = max(self._reached[station], index + 1)
+
+    def count(self) -> int:
+        """So many, or forgotten by the broker."""
+        return sum(self._reached.values())
+
+    def acknowledged(self) -> list[Reading]:
+        """Readings that the worker said are safe."""
+        readings = {station: stream.readings() for station, stream in self._sent.items()}
+        return [readings[station][index] for station, index in self._safe]
 
 
 @dataclass
@@ -43,47 +70,44 @@ class Fleet:
         self.reports = {station: Report() for station in self.sent}
 
     def start(
-        self,
-        port: int,
-        secrets: Mapping[str, str],
-        *,
-        levels: Sequence[int] = (4,),
-        safe: Callable[[], int] | None = None,
+        self, port: int, secrets: Mapping[str, str], *, prefix: str, levels: Sequence[int], allowed: Callable[[], int]
     ) -> None:
         """Begin to send.
 
         Parameters
         ----------
         levels : protocol levels, which the devices take by turns
-        safe : count of messages that are safe at the end of the line. Where a broker stands between, the devices keep
-            near it, so that they still have something to send when things are killed
+        allowed : count of messages that all of them may have sent by now: they keep to it together, so that they still
+            have something to send when things fail
         """
         for number, (station, stream) in enumerate(self.sent.items()):
-            payloads: Iterable[bytes] = stream.payloads()
             thread = threading.Thread(
                 target=publish,
-                args=("127.0.0.1", port, station, secrets[station], f"takean/drill/v1/{station}/data"),
+                args=("127.0.0.1", port, station, secrets[station], f"{prefix}/{station}/data"),
                 kwargs={
-                    "payloads": payloads if safe is None else self._held_back(payloads, safe),
+                    "payloads": self._held_back(stream.payloads(), allowed),
                     "window": WINDOW,
                     "attempts": round(PATIENCE_S / RETRY_S),
                     "retry_s": RETRY_S,
                     "level": levels[number % len(levels)],
                     "report": self.reports[station],
                 },
+                daemon=True,
             )
             self._threads.append(thread)
             thread.start()
 
-    def _held_back(self, payloads: Iterable[bytes], safe: Callable[[], int]) -> Iterator[bytes]:
+    def _held_back(self, payloads: Iterable[bytes], allowed: Callable[[], int]) -> Iterator[bytes]:
         for number, content in enumerate(payloads):
-            until(lambda number=number: number * len(self.sent) < safe() + AHEAD, "the worker")  # type: ignore[misc]
+            until(lambda number=number: number * len(self.sent) < allowed(), "leave to send")  # type: ignore[misc]
             yield content
 
     def join(self) -> None:
         """Wait for the devices."""
         for thread in self._threads:
-            thread.join()
+            thread.join(PATIENCE_S)
+        left = {station: len(report.acked) for station, report in self.reports.items()}
+        assert not any(thread.is_alive() for thread in self._threads), f"devices still wait: {left}"
 
     def count(self) -> int:
         """PUBACKs so far."""
@@ -98,50 +122,26 @@ class Fleet:
         return found
 
 
-def strike(
-    blows: Sequence[Callable[[], None]], progress: Callable[[], int], *, messages: int, seed: int
-) -> threading.Thread:
-    """Deal blows at seeded random moments while messages flow; returns the thread that does, already started.
-
-    Between two blows some messages pass, however far things had got when the first one was dealt.
-    """
-    rng, between = np.random.default_rng(seed), messages // 50
-    marks = np.sort(rng.integers(messages // 20, messages * 17 // 20, len(blows))).tolist()
-    rests_s = rng.uniform(0.0, AFTER_MARK_S, len(blows)).tolist()
-
-    def run() -> None:
-        fed = 0
-        for blow, mark, rest_s in zip(blows, marks, rests_s, strict=True):
-            wanted = max(mark, fed + between)
-            until(lambda wanted=wanted: progress() >= wanted, f"{wanted} messages")  # type: ignore[misc]
-            time.sleep(rest_s)
-            blow()
-            fed = progress()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Poll until it is so."""
+def until(condition: Callable[[], bool], what: str, *, every_s: float = 0.002) -> None:
+    """Poll until it is so; what costs something is asked less often."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s, f"waited {PATIENCE_S} s in vain for {what}"
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def kill_worker(box: Installation) -> None:
     """Kill the worker as a power cut would, and wait until the box is ready again."""
     killed = worker_pid(box)
     os.kill(killed, signal.SIGKILL)
+    until(lambda: not box.is_ready(), "/readyz to tell that the worker is dead", every_s=LOOK_S)
     await_successor(box, killed)
 
 
 def await_successor(box: Installation, killed: int) -> None:
     """Wait until the supervisor has brought a killed worker back."""
-    until(lambda: worker_pid(box, default=killed) != killed, "another worker")
-    until(lambda: ready(box), "readiness")
+    until(lambda: worker_pid(box, default=killed) != killed, "another worker", every_s=LOOK_S)
+    until(box.is_ready, "readiness", every_s=LOOK_S)
 
 
 def worker_pid(box: Installation, *, default: int | None = None) -> int:
@@ -151,23 +151,15 @@ def worker_pid(box: Installation, *, default: int | None = None) -> int:
     return found
 
 
-def ready(box: Installation) -> bool:
-    """Whether the box says that it is able to warn."""
-    try:
-        return httpx.get(f"{box.url}/readyz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 def await_settling(box: Installation) -> None:
     """Wait for two turns of the worker's clock: what is final now is written by then."""
     beats: list[float] = []
 
     def turned_twice() -> bool:
-        age_s = httpx.get(f"{box.url}/readyz", timeout=10).json()["heartbeat_age_s"]
+        age_s = box.get("readyz").json()["heartbeat_age_s"]
         beat_s = time.monotonic() - age_s
         if not beats or beat_s > beats[-1] + BEAT_S_MIN:
             beats.append(beat_s)
         return len(beats) > 2
 
-    until(turned_twice, "two turns")
+    until(turned_twice, "two turns", every_s=LOOK_S)

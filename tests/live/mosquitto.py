@@ -77,10 +77,10 @@ class Mosquitto:
             else:
                 return
 
-    def stop(self) -> None:
-        """As the operating system does: it writes its queues to disk first."""
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """As the operating system does: it writes its queues to disk first. With SIGKILL it does not."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(how)
         self.process.wait(timeout=30)
 
     def restart(self) -> None:

@@ -14,12 +14,12 @@ from firmware_sim.truth import Float64, Int64, flash_flood
 STATIONS = ("S-1", "S-2", "S-3", "S-4")
 MINUTE_US = 60_000_000
 RIVERS = ("aire_armley_2015", "calder_mytholmroyd_2015")
-RIVER_STEP_US = 15 * MINUTE_US
-"""Step of both records, which have no gap."""
 FLOOD_US = 1_451_174_400_000_000
 """2015-12-27T00:00Z: the Calder had its highest stage ten hours before, the Aire two hours later (flood/events.csv)."""
 STORM_MINUTES = 720
 """A storm of our own and its recession."""
+SPAN_US = 22 * 60 * MINUTE_US
+"""A whole stream told by a device in less than a day: a series begins with a reading no older than that."""
 
 
 class Reading(NamedTuple):
@@ -110,6 +110,15 @@ def of_our_own(messages: int, end_us: int, *, seed: int) -> Sent:
         )
         for station in STATIONS
     }
+
+
+def within_a_day(sent: Sent, end_us: int) -> tuple[Sent, int]:
+    """The same levels at an even step, the first within a day of now; and the step, in microseconds."""
+    step_us = SPAN_US // max(map(len, sent.values())) // 1000 * 1000
+    return {
+        station: Stream(station, end_us - step_us * np.arange(len(stream), 0, -1, dtype=np.int64), stream.stage_m)
+        for station, stream in sent.items()
+    }, step_us
 
 
 def _stream(station: str, time_us: Int64, stage_m: Float64) -> Stream:

@@ -4,17 +4,19 @@ import itertools
 import os
 import signal
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 from bench.mqtt_load import connect, packet, text
+from tests import certificates
 from tests.live.crash import await_successor, kill_worker, until, worker_pid
-from tests.live.installation import Installation
+from tests.live.installation import Installation, free_port
 from tests.live.mosquitto import TAKEAN, Mosquitto
 from tests.live.tap import Acknowledged, PacketStream, Tap
 
@@ -27,8 +29,8 @@ PUBACK_KIND = 4
 class Device:
     """One connection that speaks packets by hand."""
 
-    def __init__(self, port: int, station: str, secret: str) -> None:
-        self.socket, _ = connect("127.0.0.1", port, station, secret, QUIET_S)
+    def __init__(self, port: int, station: str, secret: str, context: ssl.SSLContext | None = None) -> None:
+        self.socket, _ = connect("127.0.0.1", port, station, secret, QUIET_S, tls=context)
         self._ids = itertools.cycle(range(1, 65_536))
         self._packets = PacketStream()
 
@@ -89,20 +91,38 @@ class Way(Protocol):
 
 def device(way: Way, station: str) -> Device:
     """A connection of a station by this way."""
-    return Device(way.port, station, way.secrets[station])
+    return Device(way.port, station, way.secrets[station], way.context if isinstance(way, EndpointWay) else None)
 
 
-def topic(station: str) -> str:
+def topic(station: str, prefix: str = PREFIX) -> str:
     """Where a station publishes its readings."""
-    return f"{PREFIX}/{station}/data"
+    return f"{prefix}/{station}/data"
 
 
 class EndpointWay:
     """Straight to our own endpoint, whose PUBACK is the worker's."""
 
-    def __init__(self, stack: ExitStack, folder: Path, stations: Sequence[str], *, cadence_s: float = 60.0) -> None:
-        self.box = Installation(folder / "box", stations, cadence_s=cadence_s)
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        stations: Sequence[str],
+        *,
+        cadence_s: float = 60.0,
+        tls: bool = False,
+        box: Installation | None = None,
+    ) -> None:
+        self.box = box or Installation(folder / "box", stations, cadence_s=cadence_s)
         self.port, self.secrets = self.box.mqtt_port, self.box.secrets
+        self.context: ssl.SSLContext | None = None
+        """What devices connect with, where by TLS."""
+        if tls:
+            self.port = free_port()
+            certificate, key = certificates.make(self.box.config)
+            file = self.box.config / "takean.toml"
+            named = f'tls_port = {self.port}\ncertificate_file = "{certificate.name}"\nkey_file = "{key.name}"\n'
+            file.write_text(file.read_text(encoding="utf-8").replace("[mqtt]\n", f"[mqtt]\nplain = false\n{named}"))
+            self.context = ssl.create_default_context(cafile=str(certificate))
         stack.callback(self.box.stop)
         self.box.start()
 
@@ -120,8 +140,18 @@ class EndpointWay:
 class BrokerWay:
     """Through a real broker; what counts is the worker's PUBACK, heard by a tap between the two."""
 
-    def __init__(self, stack: ExitStack, folder: Path, stations: Sequence[str], *, cadence_s: float = 60.0) -> None:
-        self.box = Installation(folder / "box", stations, cadence_s=cadence_s)
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        stations: Sequence[str],
+        *,
+        cadence_s: float = 60.0,
+        box: Installation | None = None,
+        heard: Callable[[Acknowledged], None] = lambda _: None,
+    ) -> None:
+        self.box = box or Installation(folder / "box", stations, cadence_s=cadence_s)
+        self._listener = heard
         self.secrets, password = self.box.secrets, "the password of the worker"
         self.mosquitto = Mosquitto(folder / "mosquitto", {**self.secrets, TAKEAN: password})
         self.port = self.mosquitto.port
@@ -170,6 +200,7 @@ class BrokerWay:
             os.kill(worker_pid(self.box), signal.SIGKILL)
         with self._counting:
             self._count[acknowledged.topic, acknowledged.payload] += 1
+        self._listener(acknowledged)
 
     def _listen_to_broker(self, password: str) -> None:
         """Configure the box: no endpoint of its own, and the tap in place of the broker."""
