@@ -1,86 +1,43 @@
 """The whole line in a real installation, from a device's socket to the ledger, by both ways: `python -m bench.line`.
 
-Saturation: four devices, each a process, send single readings with QoS 1 as fast as they are acknowledged. Paced: one
-device sends a thousand a second, and how long each takes until the worker's own PUBACK (on disk and judged). Where a
+One device sends a thousand a second: how long each takes until the worker's own PUBACK (on disk and judged). Where a
 broker stands between, that PUBACK is heard by a tap, which costs the worker nothing but the way through it.
 """
 
-import multiprocessing
-import os
 import socket
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.mqtt_load import publish
+from bench.saturate import cpu_s
 from sensors.batch import Float64
 from tests.live.crash import until, worker_pid
 from tests.live.evidence import STAGE_M
-from tests.live.installation import Installation
-from tests.live.records import STATIONS, Reading, now_us, of_our_own, payload
+from tests.live.records import STATIONS, Reading, payload
 from tests.live.tap import Acknowledged, PacketStream
 from tests.live.ways import BrokerWay, EndpointWay, device, topic
 
-SATURATED = 100_000
 PACED_PER_S = 1_000
 PACED_S = 20
-WINDOW = 1_000
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WAYS: Mapping[str, type[EndpointWay] | type[BrokerWay]] = {"endpoint": EndpointWay, "broker": BrokerWay}
 
 
 def main() -> None:
-    """Print both tables."""
-    rates, waits = [], []
+    """Print the table."""
+    waits = []
     for name, way_of in WAYS.items():
         with TemporaryDirectory() as folder, ExitStack() as stack:
             way = way_of(stack, Path(folder), STATIONS)
-            rates.append(f"| {name} | {saturated(way)} |")
             waits.append(f"| {name} | {paced(way)} |")
-    print(f"\nsocket to ledger, {SATURATED:,} messages of one reading, {len(STATIONS)} devices, window {WINDOW:,}")
-    print("| way | messages/s | CPU µs a message (worker process) |")
-    print("|---|---|---|")
-    print("\n".join(rates))
     print(f"\npublish to decision (the worker's PUBACK), {PACED_PER_S:,} messages/s for {PACED_S} s")
     print("| way | p50 ms | p99 ms | worst ms | CPU share (worker process) |")
     print("|---|---|---|---|---|")
     print("\n".join(waits))
-
-
-def cpu_s(box: Installation) -> float:
-    """Processor seconds of the worker process so far, user and system, as the kernel counts them."""
-    fields = Path(f"/proc/{worker_pid(box)}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-def saturated(way: EndpointWay | BrokerWay) -> str:
-    """Messages a second and CPU per message when devices never wait for anything but PUBACK."""
-    spawn = multiprocessing.get_context("spawn")
-    at_once = spawn.Barrier(len(STATIONS) + 1)
-    senders = [
-        spawn.Process(target=_send, args=(at_once, way.port, station, way.secrets[station], stream.payloads()))
-        for station, stream in of_our_own(SATURATED, now_us(), seed=1).items()
-    ]
-    for sender in senders:
-        sender.start()
-    at_once.wait()
-    before_s, begin = cpu_s(way.box), time.perf_counter()
-    for sender in senders:
-        sender.join()
-    until(lambda: way.box.metric("takean_stored_seq") >= SATURATED, "the last message")
-    seconds, cpu = time.perf_counter() - begin, cpu_s(way.box) - before_s
-    return f"{SATURATED / seconds:,.0f} | {cpu / SATURATED * 1e6:.1f}"
-
-
-def _send(at_once: Barrier, port: int, station: str, secret: str, payloads: list[bytes]) -> None:
-    at_once.wait()
-    publish("127.0.0.1", port, station, secret, topic(station), payloads, WINDOW)
 
 
 def paced(way: EndpointWay | BrokerWay) -> str:
@@ -96,10 +53,11 @@ def paced(way: EndpointWay | BrokerWay) -> str:
             safe_s[index[acknowledged.payload]] = acknowledged.at_s
 
         way.tap.on_ack = heard
+    pid = worker_pid(way.box)
     with device(way, STATIONS[0]) as sender:
         reader = threading.Thread(target=_answers, args=(sender.socket, answered_s))
         reader.start()
-        begin, before_s = time.perf_counter(), cpu_s(way.box)
+        begin, before_s = time.perf_counter(), cpu_s(pid)
         for i, content in enumerate(payloads):
             due = begin + i / PACED_PER_S
             while (now := time.perf_counter()) < due:
@@ -108,7 +66,7 @@ def paced(way: EndpointWay | BrokerWay) -> str:
             sender.publish(topic(STATIONS[0]), content)
         reader.join()
         until(lambda: not np.isnan(safe_s).any(), "the last PUBACK")
-        cpu = cpu_s(way.box) - before_s
+        cpu = cpu_s(pid) - before_s
     wait_ms = (safe_s - sent_s) * 1e3
     p50, p99 = np.percentile(wait_ms, (50, 99))
     return f"{p50:.0f} | {p99:.0f} | {wait_ms.max():.0f} | {cpu / PACED_S:.0%}"

@@ -8,6 +8,7 @@ Written from the standard and docs/wire.md alone, so that it shares no mistake w
 import argparse
 import os
 import socket
+import ssl
 import struct
 import time
 from collections import OrderedDict
@@ -180,10 +181,18 @@ class _Sender:
 
 
 def connect(
-    host: str, port: int, station: str, password: str, timeout_s: float, level: int = 4
+    host: str,
+    port: int,
+    station: str,
+    password: str,
+    timeout_s: float,
+    level: int = 4,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[socket.socket, int]:
     """A connection that the server has let in, and how many messages it takes at a time."""
     connection = socket.create_connection((host, port), timeout=timeout_s)
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_hostname=host)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         fields = b"".join(map(text, (f"load-{station}-{os.getpid()}", station, password)))
