@@ -7,6 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 AXE := tests/look/node_modules/.package-lock.json
+# Two files at a time; what kills and times real processes has the machine to itself.
+define TESTS
+if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
+	else $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/live && $(BIN)/python -m pytest tests/live; fi
+endef
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -14,8 +19,8 @@ help: ## this list
 run: $(VENV)/run ## show a river rising: the demonstration (ARGS="--speed 60" and other options of `takean demo`)
 	$(BIN)/takean demo $(ARGS)
 
-test: $(VENV)/dev $(VENV)/system $(AXE) check ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev $(VENV)/system $(AXE) check ## all tests (ARGS="tests/ingest -k flat" and the like: some of them)
+	$(TESTS)
 
 check: $(VENV)/dev ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -29,7 +34,7 @@ bench: $(VENV)/dev ## benchmarks, printed as tables; see docs/performance.md
 	$(BIN)/python -m bench
 
 soak: $(VENV)/dev $(VENV)/system $(AXE) ## the full counts of what `make test` samples; prints seed and commit
-	TAKEAN_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(ARGS)
+	export TAKEAN_SOAK=1 PYTEST_ADDOPTS="--timeout 7200"; $(TESTS)
 
 clean: ## forget the environment and what was built
 	rm -rf $(VENV) build tests/look/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
