@@ -237,9 +237,7 @@ def mirror_part(stack: ExitStack, world: "World") -> None:
 
     owner = LocalOwner(local_socket(world.state, world.kind))
     stack.callback(owner.close)
-    mirrors = Mirrors(
-        world.mirrors, kind=world.kind, owner=owner, cursor=partial(cursor_file, world.state, world.kind)
-    )
+    mirrors = Mirrors(world.mirrors, kind=world.kind, owner=owner, cursor=partial(cursor_file, world.state, world.kind))
     mirrors.start()
     stack.callback(mirrors.stop)
 
