@@ -10,7 +10,8 @@ AXE := tests/look/node_modules/.package-lock.json
 # Two files at a time; what kills and times real processes has the machine to itself.
 define TESTS
 if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	else $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/live && $(BIN)/python -m pytest tests/live; fi
+	else $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/live; first=$$?; \
+	$(BIN)/python -m pytest tests/live && exit $$first; fi
 endef
 
 help: ## this list
