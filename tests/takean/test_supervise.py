@@ -159,7 +159,7 @@ def test_a_changed_configuration_renews_who_reads_it_and_nobody_else(house: Hous
     assert [name for name, _ in house.noted("stop")] == ["worker", "web"]
     (house.folder / "mistake").touch()
     assert supervise.reload(house.folder)
-    house.until(lambda: (house.folder / "mistake.seen").exists())
+    house.until((house.folder / "mistake.seen").exists)
     assert house.end() == 0
     assert "what runs goes on as it is" in house.said()[1]
     assert len(house.noted("start")) == 5
