@@ -38,6 +38,19 @@ class Heard:
     """Node -> which of its messages are missing; said as often as the node is asked."""
 
 
+def says_gone(status: bytes) -> bool:
+    """Whether a status of our own topics says that the device is not there, as docs/wire.md has it.
+
+    Only the field `state` does: a birth may name other things that are offline. What is no JSON says it as a bare word,
+    as simple devices write their last will.
+    """
+    try:
+        said = msgspec.json.decode(status)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return status.strip() == b"offline"
+    return (said.get("state") if isinstance(said, dict) else said) == "offline"
+
+
 class Births:
     """All nodes of one world. Called in one thread at a time.
 

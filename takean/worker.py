@@ -20,7 +20,7 @@ from alerts.judge import Judge
 from alerts.notices import off_by
 from api.deps import BrokerStatus, ClockSkew, Latency, WorkerStatus
 from ingest import codecs
-from ingest.births import Births, Heard
+from ingest.births import Births, Heard, says_gone
 from ingest.broker_options import BrokerOptions
 from ingest.commands import Commands, Fate
 from ingest.credentials import Credentials, Keys, verify
@@ -408,7 +408,7 @@ class Worker:
     def _on_status(self, station: str, payload: bytes, received_us: int) -> None:
         if station not in self._judge.cells.registry.stations:  # a broker lets anybody call itself anything
             return
-        is_gone = b'"offline"' in payload
+        is_gone = says_gone(payload)
         with self._judging:
             self._note(Heard(deaths={station: received_us} if is_gone else {}, states={station: not is_gone}))
 
@@ -514,17 +514,27 @@ class Worker:
             self._judge.tell("box_clock", "box", off_by(off_us))
         self._clock_off_us = off_us
 
+    def _tell_alarms(self) -> None:
+        while self._alarms:
+            self._judge.tell(*self._alarms[0])
+            self._alarms.popleft()
+        for code, mirror, text in self.mirrors.alarms():
+            self._judge.tell(code, mirror, text)
+
+    def _pass_time(self) -> None:
+        self._judge.tick(deaf=self._is_deaf())
+
+    def _take_in_newcomers(self) -> None:
+        if self._newcomers is not None:
+            self._newcomers.take_in()
+
     def _tick(self) -> None:
+        """One turn. Whichever of its parts fails holds up no other: a clock's file that cannot be written is no reason
+        to stop looking who is silent.
+        """
         with self._judging:
-            try:
-                while self._alarms:
-                    self._judge.tell(*self._alarms[0])
-                    self._alarms.popleft()
-                for code, mirror, text in self.mirrors.alarms():
-                    self._judge.tell(code, mirror, text)
-                self._look_at_clock()
-                self._judge.tick(deaf=self._is_deaf())
-                if self._newcomers is not None:
-                    self._newcomers.take_in()
-            except Exception:
-                log.exception("a tick failed; the next one tries again")
+            for part in (self._tell_alarms, self._look_at_clock, self._pass_time, self._take_in_newcomers):
+                try:
+                    part()
+                except Exception:
+                    log.exception("a part of the turn failed (%s); the next turn tries again", part.__name__)

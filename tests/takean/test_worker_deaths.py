@@ -20,6 +20,7 @@ from alerts.judge import Judge
 from alerts.ledger.memory import MemoryLedger
 from alerts.route import Routes
 from ingest import credentials
+from ingest.births import says_gone
 from ingest.broker_options import BrokerOptions
 from ingest.message import Message
 from ingest.quarantine import Quarantine
@@ -241,3 +242,35 @@ def test_a_node_at_a_broker_is_read_asked_and_mourned(tmp_path: Path, mosquitto:
         again.client.loop_stop()
     with closing(Quarantine(tmp_path / "quarantine.sqlite")) as quarantine:
         assert [row.reason for row in quarantine.list(10)] == ["unborn"]
+
+
+@pytest.mark.parametrize(
+    ("status", "gone"),
+    [
+        (b'{"state": "offline"}', True),
+        (b"offline", True),
+        (b'"offline"', True),
+        (b'{"state": "online", "modem": "offline"}', False),
+        (b'{"state": "online"}', False),
+        (b'{"stat', False),
+        (b"\xff", False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_only_its_own_state_says_that_a_device_is_gone(status: bytes, gone: bool) -> None:
+    assert says_gone(status) is gone
+
+
+def test_a_clock_that_cannot_be_kept_does_not_stop_the_look_for_the_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise OSError("the disk cannot be written")
+
+    monkeypatch.setattr(Worker, "_look_at_clock", broken)
+    box = Box(tmp_path)
+    with box.running(), gauge(box.port) as client:
+        say(client, 1.0)
+        until(lambda: box.known("village"))
+        vanish(client)
+        until(lambda: not box.known("village"))
