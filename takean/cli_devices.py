@@ -94,7 +94,7 @@ def device_tell(
     from ingest.commands import Stage  # noqa: PLC0415
     from sensors.stations import ConfigError  # noqa: PLC0415
     from sensors.store import Away  # noqa: PLC0415
-    from takean import local, settings, wiring  # noqa: PLC0415
+    from takean import local, places, settings  # noqa: PLC0415
     from takean.local_client import LocalOwner  # noqa: PLC0415
 
     try:
@@ -102,7 +102,7 @@ def device_tell(
     except msgspec.DecodeError as error:
         raise ConfigError([f"{order!r} is no command, {error}; a JSON object is expected"]) from None
     command = secrets.token_hex(4)
-    with closing(LocalOwner(wiring.local_socket(settings.state_folder(), kind()))) as owner:
+    with closing(LocalOwner(places.local_socket(settings.state_folder(), kind()))) as owner:
         try:
             fate = owner.order(local.OrderAsk(station=id, id=command, order=asked, expires_s=expires))
             end_s = time.monotonic() + wait

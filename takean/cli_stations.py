@@ -135,9 +135,9 @@ def station_silent(*, json: Json = False) -> None:
 
 def _listed() -> Sequence["Seen"]:
     from ingest.unregistered import Unregistered  # noqa: PLC0415
-    from takean import settings, wiring  # noqa: PLC0415
+    from takean import places, settings  # noqa: PLC0415
 
-    with closing(Unregistered(wiring.unregistered_file(settings.state_folder(), kind()))) as kept:
+    with closing(Unregistered(places.unregistered_file(settings.state_folder(), kind()))) as kept:
         return kept.list()
 
 

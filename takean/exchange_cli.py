@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from sensors import stations
-from takean import exchange_export, exchange_import, settings, wiring
+from takean import exchange_export, exchange_import, places, settings
 from takean.exchange import EVER, SUFFIXES, THAI, ExchangeError, Wanted, moment
 from takean.exchange_export import Exported
 from takean.exchange_import import Imported
@@ -52,9 +52,9 @@ def export(
     )
     with (
         opened(
-            socket=wiring.local_socket(state, kind),
+            socket=places.local_socket(state, kind),
             journal=state / f"journal.{kind}.duckdb",
-            days=wiring.days_folder(state, kind),
+            days=places.days_folder(state, kind),
         ) as rows,
         _bar(err) as show,
     ):
@@ -70,7 +70,7 @@ def bring_in(paths: Sequence[Path], *, dry: bool, err: Console) -> Imported:
     """
     folder, state = settings.config_folder(), settings.state_path()
     registry = stations.load(folder / "stations.toml")
-    socket = wiring.local_socket(state, settings.load(folder).world.kind)
+    socket = places.local_socket(state, settings.load(folder).world.kind)
     owner = LocalOwner(socket)
     told: dict[Path, int] = {}
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from alerts.episode import Kind
 from api.deps import WorkerStatus
-from takean import heartbeat
+from takean import heartbeat, places
 from takean.clock import REAL, Clock, Followed, JudgementClock, Shown, boot_id, real_us, steady_us
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ def worker_part(
     from takean.worker import Worker  # noqa: PLC0415
 
     # Readings and judgement of each kind live apart: nothing of a drill can ever be judged as actual.
-    days = days_folder(world.state, world.kind)
+    days = places.days_folder(world.state, world.kind)
     store = DuckStore(world.state / f"journal.{world.kind}.duckdb", world.registry.keys(), days=days)
     stack.callback(store.close)
     ledger = open_ledger(world.state / "ledger.sqlite")
     stack.callback(ledger.close)
     quarantine = Quarantine(world.state / "quarantine.sqlite")
     stack.callback(quarantine.close)
-    unregistered = Unregistered(unregistered_file(world.state, world.kind))
+    unregistered = Unregistered(places.unregistered_file(world.state, world.kind))
     stack.callback(unregistered.close)
     clock = _own_clock(stack, world, store)
     judge = Judge(
@@ -154,14 +154,14 @@ def _own_clock(stack: ExitStack, world: "World", store: "DuckStore") -> Judgemen
         return world.clock
     from takean.box_clock import BoxClock, newest_arrival_us  # noqa: PLC0415
 
-    clock = BoxClock(clock_file(world.state, world.kind), floor_us=newest_arrival_us(store))
+    clock = BoxClock(places.clock_file(world.state, world.kind), floor_us=newest_arrival_us(store))
     stack.callback(clock.close)
     return clock
 
 
 def shown_clock(clock: Clock, state: Path, kind: Kind) -> Shown:
     """The judgement clock of a world as a process that does not own it sees it."""
-    return clock if clock is not REAL else Followed(path=clock_file(state, kind), boot=boot_id())
+    return clock if clock is not REAL else Followed(path=places.clock_file(state, kind), boot=boot_id())
 
 
 def _serve_readings(
@@ -177,12 +177,12 @@ def _serve_readings(
     from sensors.store.rollup import Rollups  # noqa: PLC0415
     from takean.local_server import LocalServer  # noqa: PLC0415
 
-    days = days_folder(world.state, world.kind)
+    days = places.days_folder(world.state, world.kind)
     archive = Archive(store, days, now_us=clock.now_us, days_kept=world.policy.days)
     retention = Retention(
         store=store,
         archive=archive,
-        rollups=Rollups(hours_folder(world.state, world.kind), days),
+        rollups=Rollups(places.hours_folder(world.state, world.kind), days),
         policy=world.policy,
         now_us=clock.now_us,
         needed_from_seq=needed_from_seq,
@@ -190,7 +190,7 @@ def _serve_readings(
     stop = threading.Event()
     thread = threading.Thread(target=_keep_days, args=(retention, stop), name="closed days", daemon=True)
     server = LocalServer(
-        local_socket(world.state, world.kind),
+        places.local_socket(world.state, world.kind),
         store=store,
         status=worker.status,
         sealed=archive.sealed,
@@ -216,7 +216,7 @@ def _needed_from_seq(world: "World", ledger: "SqlLedger") -> int:
     from sensors.store.cursor import load  # noqa: PLC0415
 
     judged = [ledger.judged_through(world.kind), seq_of(world.state / f"judge.{world.kind}.npz")]
-    sent = [load(cursor_file(world.state, world.kind, mirror.name)).settled for mirror in world.mirrors]
+    sent = [load(places.cursor_file(world.state, world.kind, mirror.name)).settled for mirror in world.mirrors]
     return min(*judged, *sent) + 1
 
 
@@ -235,9 +235,11 @@ def mirror_part(stack: ExitStack, world: "World") -> None:
     from takean.local_client import LocalOwner  # noqa: PLC0415
     from takean.mirrors import Mirrors  # noqa: PLC0415
 
-    owner = LocalOwner(local_socket(world.state, world.kind))
+    owner = LocalOwner(places.local_socket(world.state, world.kind))
     stack.callback(owner.close)
-    mirrors = Mirrors(world.mirrors, kind=world.kind, owner=owner, cursor=partial(cursor_file, world.state, world.kind))
+    mirrors = Mirrors(
+        world.mirrors, kind=world.kind, owner=owner, cursor=partial(places.cursor_file, world.state, world.kind)
+    )
     mirrors.start()
     stack.callback(mirrors.stop)
 
@@ -256,7 +258,7 @@ def dispatch_part(stack: ExitStack, *, kind: Kind, clock: Clock, state: Path) ->
     shown = shown_clock(clock, state, kind)
     ledger = open_ledger(state / "ledger.sqlite")
     stack.callback(ledger.close)
-    heart = heartbeat.Heart(heart_file(state, kind))
+    heart = heartbeat.Heart(places.heart_file(state, kind))
     stack.callback(heart.close)
     stop = threading.Event()
     thread = threading.Thread(
@@ -288,9 +290,9 @@ def readings_from_worker(stack: ExitStack, world: "World") -> tuple["SeriesReade
     from sensors.store.split import SplitReader  # noqa: PLC0415
     from takean.local_client import LocalOwner  # noqa: PLC0415
 
-    owner = LocalOwner(local_socket(world.state, world.kind))
+    owner = LocalOwner(places.local_socket(world.state, world.kind))
     stack.callback(owner.close)
-    reader = SplitReader(owner, DayReader(days_folder(world.state, world.kind)))
+    reader = SplitReader(owner, DayReader(places.days_folder(world.state, world.kind)))
     stack.callback(reader.close)
     return reader, owner.status
 
@@ -338,13 +340,13 @@ def web_part(
     stack.callback(accounts.close)
     quarantine = Quarantine(world.state / "quarantine.sqlite")
     stack.callback(quarantine.close)
-    unregistered = Unregistered(unregistered_file(world.state, world.kind))
+    unregistered = Unregistered(places.unregistered_file(world.state, world.kind))
     stack.callback(unregistered.close)
     host, port = listening.getsockname()[:2]
     url = world.public_url or f"http://{host}:{port}"
     pages = Pages(no_break=[*(s.name for s in world.registry.stations.values()), world.registry.place.name])
-    heart = partial(heartbeat.listen, heart_file(world.state, world.kind))
-    hours = HourReader(hours_folder(world.state, world.kind), reader)
+    heart = partial(heartbeat.listen, places.heart_file(world.state, world.kind))
+    hours = HourReader(places.hours_folder(world.state, world.kind), reader)
     stack.callback(hours.close)
     app = create_app(
         Deps(
@@ -413,41 +415,6 @@ def whole(stack: ExitStack, world: "World", *, failed: Failed) -> Platform:
     return Platform(
         mqtt=judging.mqtt, url=pages.url, worker=judging.worker, ledger=pages.ledger, accounts=pages.accounts
     )
-
-
-def local_socket(state: Path, kind: Kind) -> Path:
-    """Where the worker answers the web."""
-    return state / f"worker.{kind}.socket"
-
-
-def cursor_file(state: Path, kind: Kind, mirror: str) -> Path:
-    """How far a mirror is."""
-    return state / f"mirror.{kind}.{mirror}.json"
-
-
-def days_folder(state: Path, kind: Kind) -> Path:
-    """Where the closed days lie."""
-    return state / f"days.{kind}"
-
-
-def hours_folder(state: Path, kind: Kind) -> Path:
-    """Where the hours of all months lie."""
-    return state / f"hours.{kind}"
-
-
-def unregistered_file(state: Path, kind: Kind) -> Path:
-    """Who speaks and is not registered."""
-    return state / f"unregistered.{kind}.sqlite"
-
-
-def clock_file(state: Path, kind: Kind) -> Path:
-    """Where the judgement clock stands."""
-    return state / f"clock.{kind}"
-
-
-def heart_file(state: Path, kind: Kind) -> Path:
-    """The dispatcher's sign of life."""
-    return state / f"dispatch.{kind}.beat"
 
 
 def _able_to_warn(

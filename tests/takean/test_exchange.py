@@ -34,6 +34,7 @@ from takean import (
     exchange_import,
     exchange_rows,
     local,
+    places,
     wiring,
 )
 from takean.configuration import World
@@ -67,15 +68,15 @@ def running(world: World) -> Iterator[LocalOwner]:
 
     with ExitStack() as stack:
         wiring.worker_part(stack, world, failed=failed, serve=True)
-        yield stack.enter_context(closing(LocalOwner(wiring.local_socket(world.state, world.kind))))
+        yield stack.enter_context(closing(LocalOwner(places.local_socket(world.state, world.kind))))
 
 
 @contextmanager
 def rows_of(world: World) -> Iterator[Rows]:
     with opened(
-        socket=wiring.local_socket(world.state, world.kind),
+        socket=places.local_socket(world.state, world.kind),
         journal=world.state / f"journal.{world.kind}.duckdb",
-        days=wiring.days_folder(world.state, world.kind),
+        days=places.days_folder(world.state, world.kind),
     ) as rows:
         yield rows
 

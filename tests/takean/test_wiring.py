@@ -12,7 +12,7 @@ from alerts.episode import Kind
 from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
 from sensors.store.cursor import Kept
-from takean import wiring
+from takean import places, wiring
 from takean.heartbeat import Beat
 from takean.local_client import NOBODY
 
@@ -38,7 +38,7 @@ def test_nothing_leaves_the_journal_before_judge_and_mirrors_have_it(tmp_path: P
     world = cast("Any", SimpleNamespace(state=tmp_path, kind=Kind.ACTUAL, mirrors=[mirror]))
     ledger = cast("Any", MemoryLedger())
     ledger.record(Record(kind=Kind.ACTUAL, judged_through=90))
-    cursor = wiring.cursor_file(tmp_path, Kind.ACTUAL, "influx")
+    cursor = places.cursor_file(tmp_path, Kind.ACTUAL, "influx")
     snapshot = tmp_path / "judge.actual.npz"
     assert wiring._needed_from_seq(world, ledger) == 1, "a judge without a snapshot begins at the beginning"
     np.savez(snapshot, seq=np.array(80))
