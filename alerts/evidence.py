@@ -11,7 +11,7 @@ Where values arrive too rarely for a slope, the line from the reading before may
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from sensors.trend import HOUR_US
 from sensors.window import NEVER
 
 STEPS = 3
+T = TypeVar("T", bound=np.generic)
 NOT_HELD = -1
 """Held time of a condition that does not hold by the newest reading."""
 
@@ -42,7 +43,7 @@ class LadderState:
     above_us: Int64
     """(3, p) covered time for which the value has been at or above enter; NOT_HELD when it is not."""
     below_us: Int64
-    """(3, p) covered time for which the step could have been left; NOT_HELD when it could not."""
+    """(3, p) covered time for which a step that is held could have been left; NOT_HELD when it could not."""
 
     @classmethod
     def empty(cls, ladders: int) -> Self:
@@ -117,11 +118,50 @@ def weigh(
     if not heard.any():
         return state, LevelChanges.none()
     rows, ladder = rows[heard], ladder[heard]
-    order = np.argsort(ladder, kind="stable")
-    rows, ladder = rows[order], ladder[order]
     value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
-    run = rising = _Run.of(batch.time_us[rows], ladder, state.value_us, ladders.cover_us)
     told = ~np.isnan(value)
+    after = replace(
+        state,
+        last_us=_newest(state.last_us, ladder[told], batch.time_us[rows[told]]),
+        value_us=_newest(state.value_us, ladder, batch.time_us[rows]),
+        value=_newest(state.value, ladder, batch.value[rows]),
+    )
+    # Of a ladder at rest, of which nothing is held and which hears nothing to enter by, no more is to be known.
+    awake = state.active.any(axis=0) | (state.above_us != NOT_HELD).any(axis=0)
+    awake[ladder[value >= ladders.enter.min(axis=0)[ladder]]] = True
+    some = np.flatnonzero(awake[ladder])
+    if not len(some):
+        return after, LevelChanges.none()
+    some = some[np.argsort(ladder[some], kind="stable")]
+    return _climb(batch, rows[some], ladder[some], value[some], state, after, ladders)
+
+
+def _newest(column: NDArray[T], ladder: NDArray[np.intp], value: NDArray[T]) -> NDArray[T]:
+    """A column of the state with the last of the values of each ladder."""
+    changed = column.copy()
+    changed[ladder] = value
+    return changed
+
+
+def _climb(
+    batch: ReadingBatch,
+    rows: NDArray[np.intp],
+    ladder: NDArray[np.intp],
+    value: Float64,
+    state: LadderState,
+    after: LadderState,
+    ladders: Ladders,
+) -> tuple[LadderState, LevelChanges]:
+    """Step some ladders through what they listen to.
+
+    Parameters
+    ----------
+    rows, ladder, value : (n,) rows of the batch, those of one ladder together and ascending in time; NaN where a slope
+        is not known
+    state, after : before the batch; and behind it, but for what is held
+    """
+    told = ~np.isnan(value)
+    run = rising = _Run.of(batch.time_us[rows], ladder, state.value_us, ladders.cover_us)
     # Where the reading before had no slope, the hold of a rise goes on from the one that had, in whatever batch it was.
     if not told.all() or (state.last_us[ladder] != state.value_us[ladder]).any():
         rising = _Run.of(run.time_us[told], ladder[told], state.last_us, ladders.cover_us)
@@ -130,7 +170,7 @@ def weigh(
         run = run.lined(~told & ~np.isnan(value), ladders.cover_us)
 
     active = np.zeros((STEPS + 1, len(rows)), dtype=np.bool_)
-    above_us, below_us = state.above_us.copy(), state.below_us.copy()
+    above_us, below_us, held = state.above_us.copy(), state.below_us.copy(), state.active.copy()
     for step in reversed(range(STEPS)):
         above = told & (value >= ladders.enter[step, ladder])
         below = (value < ladders.leave[step, ladder]) & ~active[step + 1]
@@ -142,15 +182,9 @@ def weigh(
         active[step] = run.latch(raised, left, state.active[step])
         above_us[step, rising.ladder[rising.ends]] = up_us[told][rising.ends]
         below_us[step, ladder[run.ends]] = down_us[run.ends]
-
-    last_us, held = state.last_us.copy(), state.active.copy()
-    value_us, newest = state.value_us.copy(), state.value.copy()
-    last_us[rising.ladder[rising.ends]] = rising.time_us[rising.ends]
-    value_us[ladder[run.ends]], newest[ladder[run.ends]] = run.time_us[run.ends], batch.value[rows[run.ends]]
     held[:, ladder[run.ends]] = active[:STEPS, run.ends]
-    after = LadderState(
-        last_us=last_us, value_us=value_us, value=newest, active=held, above_us=above_us, below_us=below_us
-    )
+    below_us[~held] = NOT_HELD
+    after = replace(after, active=held, above_us=above_us, below_us=below_us)
     return after, _changes(active[:STEPS].sum(axis=0), run, rows, value, state)
 
 

@@ -121,16 +121,9 @@ def follow(
     if not len(asked) and not opens.any():
         return rise, after
     history = _History.of(rows, time, value, opens, trend)
-    for some in (asked[k : k + CHUNK] for k in range(0, len(asked), CHUNK)):
-        of = series[some]
-        before_us, before = history.up_to(some)
-        rise[at[some]] = _rise(
-            np.column_stack([before_us, time[some]]),
-            np.column_stack([before, value[some]]),
-            span_us[of],
-            silence_us(slot[some], cadence_us[of]),
-            gate_per_h[of],
-        )
+    of = series[asked]
+    gap_us = silence_us(slot_us(span_us, cadence_us), cadence_us)[rows.series[rows.starts]]
+    rise[at[asked]] = _rise(history, asked, time[asked], value[asked], span_us[of], gap_us, gate_per_h[of])
     slot_time_us, slot_value = history.after(trend)
     return rise, replace(after, slot_time_us=slot_time_us, slot_value=slot_value)
 
@@ -172,6 +165,7 @@ def slopes(trend: Trend, series: NDArray[np.integer], now_us: int, *, span_us: I
 
 
 _LEFT, _RIGHT = np.triu_indices(SLOTS + 1, 1)
+_STRIDES = [1 << bit for bit in reversed(range(SLOTS.bit_length()))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -205,10 +199,31 @@ class _History:
         all_us[fresh], all_values[fresh] = time[opens], value[opens]
         return cls(rows=rows, base=base, opened=opened, new=running[ends] - earlier, time=all_us, value=all_values)
 
-    def up_to(self, at: NDArray[np.intp]) -> tuple[Int64, Float64]:
-        """(k, SLOTS) times and values remembered just before some rows."""
-        columns = (self.base[self.rows.group[at]] + self.opened[at])[:, None] + np.arange(SLOTS)
+    def before(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
+        """(k,) where the SLOTS remembered just before some rows begin."""
+        begin: NDArray[np.intp] = self.base[self.rows.group[at]] + self.opened[at]
+        return begin
+
+    def up_to(self, begin: NDArray[np.intp]) -> tuple[Int64, Float64]:
+        """(k, SLOTS) times and values that begin at some positions."""
+        columns = begin[:, None] + np.arange(SLOTS)
         return self.time[columns], self.value[columns]
+
+    def since(self, begin: NDArray[np.intp], from_us: Int64) -> NDArray[np.intp]:
+        """(k,) position of the first of the SLOTS at or after a time, begin + SLOTS where there is none."""
+        end, last = begin + SLOTS, begin - 1
+        for stride in _STRIDES:  # the times ascend: a search by halves, all rows at once
+            next_ = last + stride
+            last = np.where((next_ < end) & (self.time[np.minimum(next_, end - 1)] < from_us), next_, last)
+        return last + 1
+
+    def silent(self, gap_us: Int64) -> NDArray[np.intp]:
+        """Position of the newest reading up to each that came after a silence of more than `gap_us` (groups,)."""
+        position = np.arange(len(self.time))
+        group = np.repeat(np.arange(len(self.base)), self.new + SLOTS)
+        steps_us = np.diff(self.time, prepend=self.time[:1])
+        found: NDArray[np.intp] = np.maximum.accumulate(np.where(steps_us > gap_us[group], position, -1))
+        return found
 
     def after(self, trend: Trend) -> tuple[Int64, Float64]:
         """(series, SLOTS) times and values remembered after the batch."""
@@ -222,20 +237,37 @@ class _History:
         return time, value
 
 
-def _rise(time: Int64, value: Float64, span_us: Int64, gap_us: Int64, gate_per_h: Float64) -> Float64:
-    """(k,) slope at the last of the (k, points) readings of each row, ascending; NaN without coverage."""
-    newest = time[:, -1]
-    valid = time >= (newest - span_us)[:, None]
-    oldest = np.argmax(valid, axis=1)
-    rows = np.arange(len(time))
-    covered_us = newest - time[rows, oldest]
-    gaps = np.where(valid[:, :-1], time[:, 1:] - time[:, :-1], 0).max(axis=1)
-    enough = (time.shape[1] - oldest >= POINTS) & (2 * covered_us >= span_us) & (gaps <= gap_us)
+def _rise(
+    history: _History,
+    at: NDArray[np.intp],
+    time: Int64,
+    value: Float64,
+    span_us: Int64,
+    gap_us: Int64,
+    gate_per_h: Float64,
+) -> Float64:
+    """(k,) slope at some rows over what was remembered before each; NaN without coverage.
+
+    Parameters
+    ----------
+    at, time, value : (k,) rows of the history
+    span_us, gate_per_h : (k,)
+    gap_us : (groups,)
+    """
+    from_us, begin = time - span_us, history.before(at)
+    oldest, last = history.since(begin, from_us), begin + SLOTS - 1
+    held = oldest <= last
+    oldest = np.where(held, oldest, last)
+    covered_us = time - history.time[oldest]
+    whole = (time - history.time[last] <= gap_us[history.rows.group[at]]) & (history.silent(gap_us)[last] <= oldest)
+    enough = held & (last - oldest + 2 >= POINTS) & (2 * covered_us >= span_us) & whole
     hours = np.where(enough, covered_us, HOUR_US) / HOUR_US
-    rise = np.where(enough, (value[:, -1] - value[rows, oldest]) / hours, np.nan)
-    steep = enough & (rise >= gate_per_h)
-    if steep.any():
-        rise[steep] = _median(*_pair_slopes(time[steep], value[steep], valid[steep]))
+    rise = np.where(enough, (value - history.value[oldest]) / hours, np.nan)
+    steep = np.flatnonzero(enough & (rise >= gate_per_h))
+    for some in (steep[k : k + CHUNK] for k in range(0, len(steep), CHUNK)):
+        before_us, before = history.up_to(begin[some])
+        times, values = np.column_stack([before_us, time[some]]), np.column_stack([before, value[some]])
+        rise[some] = _median(*_pair_slopes(times, values, times >= from_us[some, None]))
     return rise
 
 
