@@ -14,7 +14,7 @@ from api.screens.console import console
 from api.screens.facts import MINUTE_US, Facts
 from api.screens.public import phone, public
 from api.screens.stations import Observed, observe, panel
-from api.views import User
+from api.views.console import User
 
 NOBODY = User(name="", role_thai="", csrf="", may_acknowledge=False, may_release=False)
 """Live fragments are the same for everyone: who may press what is said once by the page around them."""

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from ingest.broker_connection import BrokerConnection, Unreachable
+from ingest.broker_connection import BrokerConnection
 from ingest.broker_options import BrokerOptions
+from ingest.broker_terms import Unreachable
 from ingest.message import Rejection
 from ingest.pump import Pump
 from ingest.topics import Topics

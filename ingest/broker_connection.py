@@ -1,4 +1,4 @@
-"""One connection to a broker, from dialling to its end: paho-mqtt on our event loop, without a thread of its own.
+"""One connection to a broker, from dialling to its end.
 
 A new connection is a new object with a new paho client. So acknowledgements that were still due die with the
 connection they belong to: the broker uses packet ids again, and will send the messages again.
@@ -16,9 +16,10 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest.broker_link import BrokerLink
 from ingest.broker_options import BrokerOptions
+from ingest.broker_terms import DROPS_TOPIC, Unreachable, objection, refusal, subscriptions
 from ingest.buffered import make_client
 from ingest.inbox import Arrival
 from ingest.message import Message, Reason, Rejection
@@ -27,33 +28,17 @@ from ingest.topics import Leaf, Topics
 
 log = logging.getLogger(__name__)
 
-DROPS_TOPIC = "$SYS/broker/publish/messages/dropped"
-"""Mosquitto's count of messages it did not deliver, since its start; other brokers do not send it."""
 KEEP_ALIVE_S = 30
 DIAL_S = 10.0
 """Name, TCP, TLS."""
 ANSWER_S = 10.0
 """For CONNACK and SUBACK together."""
-MISC_S = 1.0
-"""How often paho looks at its keep alive."""
 HEAD_BYTES = 4096
 """Of a message that is too large: what the quarantine keeps."""
 TOPIC_CHARS_KEPT = 256
 MESSAGES_MAX = 10_000
 """Unacknowledged or QoS 0, of one connection; beyond it nothing is read. Above any receive maximum, so that a stalled
 store stops the broker by missing PUBACKs, and keep alive goes on."""
-
-
-class Unreachable(Exception):
-    """There is no connection, and why.
-
-    `remedy`: what to do where the broker is there but does not give us what we need; empty otherwise.
-    """
-
-    def __init__(self, reason: str, *, remedy: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
 
 
 class Hub(Protocol):
@@ -70,36 +55,29 @@ class Hub(Protocol):
         """Take the broker's own count of messages it dropped."""
 
 
-class BrokerConnection:
+class BrokerConnection(BrokerLink):
     """A sender (`ingest.inbox.Sender`) that speaks for every station behind the broker."""
 
     station = ""
 
     def __init__(self, hub: Hub) -> None:
+        options = hub.options
+        super().__init__(
+            make_client(self._receive, options.client_id_in(hub.topics), is_mqtt_5=options.protocol == "5")
+        )
         self.unacked = 0
         self.unacked_bytes = 0
         self.session_present = False
-        loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[str] = loop.create_future()
+        self.lost: asyncio.Future[str] = self._loop.create_future()
         """Resolves once, to the reason why the connection is over."""
-        self._subscribed: asyncio.Future[None] = loop.create_future()
-        self._loop = loop
+        self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self._hub = hub
-        self._client_name = f"broker {hub.options.host}"[:TOPIC_CHARS_KEPT]
+        self._client_name = f"broker {options.host}"[:TOPIC_CHARS_KEPT]
         self._place = lru_cache(maxsize=8_192)(self._parse)
-        self._is_attached = False
-        self._is_held = False
         self._is_leaving = False
-        self._misc: asyncio.TimerHandle | None = None
-        self._client = make_client(
-            self._receive, hub.options.client_id_in(hub.topics), is_mqtt_5=hub.options.protocol == "5"
-        )
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_socket_close = self._on_socket_close
-        self._client.on_socket_register_write = self._on_write_wanted
-        self._client.on_socket_unregister_write = self._on_write_done
 
     async def open(self, dialler: Executor) -> None:
         """Connect and subscribe; `dialler` runs the part that blocks.
@@ -166,10 +144,7 @@ class BrokerConnection:
         if self._is_full():
             self._hub.pump.inbox.wait(self)
         else:
-            self._is_held = False
-            self._loop.add_reader(self._fileno, self._on_readable)
-
-    # The socket. paho closes it itself when the broker goes; it tells `_on_socket_close` before.
+            self._read_on()
 
     def _dial(self) -> None:
         """Run in a thread: everything that can block."""
@@ -189,29 +164,9 @@ class BrokerConnection:
         if self.lost.done():  # nobody waits any more
             self._shut()
 
-    def _attach(self) -> None:
-        found = self._client.socket()
-        if found is None:
-            raise ConnectionError("closed at once")
-        self._fileno = found.fileno()
-        self._is_attached = True
-        self._loop.add_reader(self._fileno, self._on_readable)
-        if self._client.want_write():
-            self._loop.add_writer(self._fileno, self._on_writable)
-        self._misc = self._loop.call_later(MISC_S, self._on_time)
-
     def _detach(self) -> None:
-        if self._is_attached:
-            self._is_attached = False
-            self._loop.remove_reader(self._fileno)
-            self._loop.remove_writer(self._fileno)
-            self._hub.pump.inbox.forget(self)
-        if self._misc is not None:
-            self._misc.cancel()
-
-    def _shut(self) -> None:
-        if (found := self._client.socket()) is not None:
-            found.close()
+        super()._detach()
+        self._hub.pump.inbox.forget(self)
 
     def _end(self, reason: str) -> None:
         """Be over; once."""
@@ -226,11 +181,6 @@ class BrokerConnection:
             self._subscribed.set_exception(why)
             self._subscribed.exception()  # seen, also where nobody waits for it
 
-    def _hold(self) -> None:
-        if self._is_attached and not self._is_held:
-            self._is_held = True
-            self._loop.remove_reader(self._fileno)
-
     def _is_full(self) -> bool:
         """Whether we hold enough of this broker's; the stations that come by themselves keep half of the inbox."""
         inbox = self._hub.pump.inbox
@@ -241,76 +191,28 @@ class BrokerConnection:
             or not inbox.has_room_for_refusal(self.station)
         )
 
-    def _guarded(self, work: Callable[[], object]) -> None:
-        """Have paho do something; whatever it throws ends this connection and nothing else."""
-        try:
-            work()
-        except Exception as error:
-            log.exception("broker: a defect in reading; connecting anew")
-            self._end(f"a defect: {error!r}")
+    def _wait(self) -> None:
+        self._hub.pump.counters.pauses += 1
+        self._hold()
+        self._hub.pump.inbox.wait(self)
 
-    def _on_readable(self) -> None:
-        self._guarded(self._client.loop_read)
-        if self._is_attached and self._is_full():
-            self._hub.pump.counters.pauses += 1
-            self._hold()
-            self._hub.pump.inbox.wait(self)
-
-    def _on_writable(self) -> None:
-        self._guarded(self._client.loop_write)
-
-    def _on_time(self) -> None:
-        self._misc = self._loop.call_later(MISC_S, self._on_time)
-        self._guarded(self._client.loop_misc)
-
-    # Called by paho, inside of the above.
-
-    def _on_write_wanted(self, *_: Any) -> None:
-        if self._is_attached:
-            self._loop.add_writer(self._fileno, self._on_writable)
-
-    def _on_write_done(self, *_: Any) -> None:
-        if self._is_attached:
-            self._loop.remove_writer(self._fileno)
-
-    def _on_socket_close(self, *_: Any) -> None:
-        if self._is_attached:
-            self._detach()
+    # Called by paho, inside of `BrokerLink`.
 
     def _on_disconnect(self, client: Client, data: Any, flags: DisconnectFlags, code: ReasonCode, props: Any) -> None:  # noqa: ARG002
         self._over(Unreachable(f"the broker says: {code}" if flags.is_disconnect_packet_from_server else str(code)))
 
     def _on_connect(self, client: Client, data: Any, flags: ConnectFlags, code: ReasonCode, props: Any) -> None:  # noqa: ARG002
         if code.is_failure:
-            remedy = _LET_IN if code.value in _LOGIN_REFUSED else ""
-            self._over(Unreachable(f"the broker refuses: {code}", remedy=remedy))
+            self._over(refusal(code))
             return
         self.session_present = flags.session_present
-        # QoS 1 at most, so that QoS 2 never comes. The count is a courtesy: a broker may keep it from us.
-        data, status = self._data_topics(), self._hub.topics.status("+")
-        ack = self._hub.topics.ack("+")
-        if self._client.is_mqtt_5:
-            new = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            kept = {status: SubscribeOptions(qos=1), ack: new, DROPS_TOPIC: SubscribeOptions(qos=0)}
-            self._client.subscribe([*((topic, new) for topic in data), *kept.items()])
-        else:
-            self._client.subscribe([*((topic, 1) for topic in data), (status, 1), (ack, 1), (DROPS_TOPIC, 0)])
-
-    def _data_topics(self) -> list[str]:
-        return [self._hub.topics.data("+"), *self._hub.options.topics]
+        self._client.subscribe(subscriptions(self._hub.topics, self._hub.options))
 
     def _on_subscribe(self, client: Client, data: Any, mid: int, codes: list[ReasonCode], props: Any) -> None:  # noqa: ARG002
-        *codes, ack, drops = codes
-        for topic, code in zip([*self._data_topics(), self._hub.topics.status("+")], codes, strict=True):
-            if code.is_failure or code.value < 1:
-                remedy = _LET_IN if code.is_failure else _GRANT_QOS_1
-                self._over(Unreachable(f"the broker answers our subscription to {topic} with: {code}", remedy=remedy))
-                return
-        if ack.is_failure:
-            log.warning("broker: it does not let us read answers to commands; look at its acl_file")
-        if drops.is_failure:
-            log.warning("broker: it does not let us see %s; what it drops will not be noticed", DROPS_TOPIC)
-        if not self._subscribed.done():
+        why = objection(self._hub.topics, self._hub.options, codes)
+        if why is not None:
+            self._over(why)
+        elif not self._subscribed.done():
             self._subscribed.set_result(None)
 
     def _receive(self, topic: bytes, payload: bytes, packet_id: int, is_retained: bool) -> None:
@@ -355,13 +257,3 @@ class BrokerConnection:
         place = self._hub.topics.parse(text)
         station, leaf = place or ("", None)
         return text, leaf, station, text == DROPS_TOPIC
-
-
-_LET_IN = (
-    "Set user name and password as the broker has them (mosquitto_passwd), and let this user read the topics (acl_file)"
-)
-_GRANT_QOS_1 = (
-    "Let it grant QoS 1 (mosquitto.conf: no max_qos 0): by QoS 0 it keeps nothing for us and hears no acknowledgement"
-)
-_LOGIN_REFUSED = frozenset({0x04, 0x05, 0x86, 0x87})
-"""CONNACK: bad user name or password, not authorised; in MQTT 3.1.1 and 5. paho gives those of 5 for both."""

@@ -1,17 +1,16 @@
-"""One device's connection: reads packets, answers the cheap ones, hands messages to the inbox."""
+"""One device's connection: what it says and is told, from accepting it to its end."""
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from ingest.commands import Commands
 from ingest.dialect import GOOD_BYES, Dialect, dialect_of, refusal
 from ingest.door import Door, judge
-from ingest.inbox import MESSAGE_BYTES, Arrival, Inbox, Sender
-from ingest.limits import Counters, Limits
-from ingest.link import Link
+from ingest.inbox import Arrival
+from ingest.intake import Intake, Taker
 from ingest.message import Message, Reason, Rejection
 from ingest.networks import Reach
 from ingest.packets import (
@@ -31,9 +30,7 @@ from ingest.packets import (
     UnsupportedProtocol,
     Will,
     encode,
-    encode_pubacks,
 )
-from ingest.packets.fields import text_of
 from ingest.rights import TOPIC_BYTES_KEPT, Rights
 from ingest.telling import Telling
 from ingest.topics import Topics
@@ -42,56 +39,35 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_FACTOR = 1.5
 """[MQTT-3.1.2-24, MQTT5-3.1.2-22]"""
-TURN_S = 0.002
-"""So long one connection is dealt with before the others get their turn. In time and not in packets, for no count of
-them says what they cost: one of 4 KiB can hold a thousand filters."""
-RUN = 64
-"""Plain messages that are taken at a time, a few microseconds each: what is left of the turn is looked at between."""
 
 
-class Host(Protocol):
+class Host(Taker, Protocol):
     """What a connection needs of the endpoint."""
 
     topics: Topics
-    limits: Limits
-    counters: Counters
     check: Callable[[str, str], bool]
     reach: Callable[[str], Reach | None]
-    now_us: Callable[[], int]
     door: Door
-    inbox: Inbox
     commands: Commands
 
     def turned_away(self, address: str, cause: str, why: str) -> None:
         """Say why somebody was not let in."""
 
-    def put(self, arrival: Arrival) -> None:
-        """Take in what is to be done in its turn."""
 
-    def put_run(self, sender: Sender, arrivals: Sequence[Arrival], payload_bytes: int) -> None:
-        """The same of messages; see `Inbox.put_run`."""
+class Connection(Intake):
+    """Of a station, or of a network that speaks for many."""
 
-
-class Connection(Link):
-    """One TCP connection, from accepting it to its end."""
+    _host: Host
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host.limits, host.counters)
-        self._host = host
-        self._reader = PacketReader(host.limits.connect_bytes, topic_aliases=host.limits.topic_aliases)
+        super().__init__(host)
         self._dialect = Dialect()
         self._fault = (ReasonCode.UNSPECIFIED_ERROR, "")  # why we refuse what the client sent, and in words
         self.is_let_in = False
         self._will: Will | None = None
         self._rights: Rights | None = None
-        self._data_field = b""  # see Rights; empty before a station is let in
-        self._data_topic = ""
         self._telling: Telling | None = None  # from the first subscription on
-        self.station = ""
-        self.client = ""
         self.is_network = False
-        self.unacked = 0
-        self.unacked_bytes = 0
 
     # Called by the event loop.
 
@@ -106,11 +82,6 @@ class Connection(Link):
             return
         self._after(host.limits.connect_s, lambda: self.close("no_connect"))
 
-    def data_received(self, data: bytes) -> None:
-        if not self._closed:
-            self._reader.feed(data)
-            self._read()
-
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if not self._closed:
             self._end("lost")
@@ -118,11 +89,7 @@ class Connection(Link):
         self._host.door.leave(self, was_let_in=self.is_let_in)
         self._host.counters.connections = len(self._host.door)
 
-    # Called by the endpoint, the inbox and the door.
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> bool:
-        """Say that these are safe; False where the peer is gone."""
-        return self.send(encode_pubacks(packet_ids))
+    # Called by the endpoint and the door.
 
     def tell(self, topic: str, payload: bytes, command: str) -> bool:
         """Publish to the device, which must hear this; see `ingest.commands.Listener`."""
@@ -136,17 +103,6 @@ class Connection(Link):
         if not self.is_let_in and not self._closed:
             self._host.turned_away(self.address, cause, why)
         self.close(cause)
-
-    def go_on(self) -> None:
-        """Read again, first what had been received already; wait again where there is still no room."""
-        if self._closed or self._ending:
-            return
-        if self._host.inbox.is_full_for(self):
-            self._host.inbox.wait(self)
-            return
-        self._waiting = False
-        self._beat()  # While nothing was read, silence was not the peer's fault.
-        self._read()
 
     def close(self, cause: str) -> None:
         """Close from our side, after what was written is out; a peer that does not take it is cut off."""
@@ -182,60 +138,7 @@ class Connection(Link):
         place = self._rights.place(will.topic.encode()) if self._rights is not None else None
         host.put(Arrival(message, self, status_of=place.status_of if place is not None else ""))
 
-    # Reading.
-
-    def _read(self) -> None:
-        """Deal with what has been received, as far as the bounds allow, and not longer than a turn."""
-        if self._closed:
-            return
-        received_us = self._host.now_us()
-        try:
-            self._read_packets(received_us)
-        except Malformed as error:
-            self._breach(error, received_us)
-        self._adjust()
-
-    def _read_packets(self, received_us: int) -> None:
-        inbox = self._host.inbox
-        if self._is_held():
-            return
-        reader, packets = self._reader, None
-        begin_s = self._loop.time()
-        while True:
-            if not (self._data_field and self._take_run(received_us)):
-                packets = packets or reader.packets()
-                packet = next(packets, None)
-                if packet is None:
-                    break
-                self._handle(packet, received_us)
-            self._alive_s = begin_s
-            if self._closed or self._is_held():
-                break
-            if inbox.is_full_for(self):
-                self._wait()
-                break
-            if reader.is_drained:
-                break
-            if self._loop.time() - begin_s >= TURN_S:
-                self._rest()
-                break
-
-    def _take_run(self, received_us: int) -> bool:
-        """Take the plain messages that stand next; False where there is none."""
-        most, most_bytes = self._host.inbox.room_for(self)
-        run = self._reader.run(self._data_field, most if most < RUN else RUN, most_bytes - RUN * MESSAGE_BYTES)
-        if not run:
-            return False
-        host, topic, client = self._host, self._data_topic, self.client
-        if len(run) == 1:  # as of most devices
-            packet_id, payload = run[0]
-            host.put(Arrival(Message(topic, payload, received_us, client), self, packet_id))
-        else:
-            messages = [Message(topic, payload, received_us, client) for _, payload in run]
-            arrivals = [Arrival(message, self, one[0]) for message, one in zip(messages, run, strict=True)]
-            host.put_run(self, arrivals, sum([len(message.payload) for message in messages]))
-        host.counters.messages += len(run)
-        return True
+    # What it says.
 
     def _handle(self, packet: Packet, received_us: int) -> None:
         """Answer anything but plain data."""
@@ -316,12 +219,7 @@ class Connection(Link):
         if place is None or packet.qos == 2:
             topic = packet.topic[:TOPIC_BYTES_KEPT].decode("utf-8", "replace")
             message = Message(topic, packet.payload, received_us, self.client)
-            if packet.qos == 2:
-                self._refuse(message, Reason.NOT_MQTT, "QoS 2 is not spoken here", ReasonCode.QOS_NOT_SUPPORTED)
-            else:
-                kind = "the topics of its kind" if self.is_network else "its own data and status topics"
-                words = f"may publish only to {kind}"
-                self._refuse(message, Reason.FOREIGN_TOPIC, words, _fault_of_topic(packet.topic))
+            self._refuse(message, *rights.fault(packet))
             return
         message = Message(place.topic, packet.payload, received_us, self.client)
         if place.answer_of:
@@ -369,18 +267,3 @@ class Connection(Link):
         who = "network" if self.is_network else "station"
         rejection = Rejection(reason, f"{who} {self.station}: {detail}")
         self._host.put(Arrival(message, self, rejection=rejection, unread_bytes=unread_bytes))
-
-    def _wait(self) -> None:
-        """Read no more until the inbox has room."""
-        self._waiting = True
-        self._host.counters.pauses += 1
-        self._host.inbox.wait(self)
-
-
-def _fault_of_topic(topic: bytes) -> ReasonCode:
-    """Say what is wrong with the topic of a message that is not taken."""
-    try:
-        name = text_of(topic)  # [MQTT-3.3.2-1, MQTT5-3.3.2-1]
-    except Malformed as error:
-        return error.code
-    return ReasonCode.TOPIC_NAME_INVALID if "+" in name or "#" in name else ReasonCode.NOT_AUTHORIZED

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ingest.message import Reason
 from ingest.networks import Reach
-from ingest.packets import Malformed
+from ingest.packets import Malformed, Publish, ReasonCode
 from ingest.packets.fields import text_of
 from ingest.topics import Topics
 
@@ -61,6 +62,13 @@ class Rights:
             self._places[topic] = place
         return place
 
+    def fault(self, packet: Publish) -> tuple[Reason, str, ReasonCode]:
+        """Why a message is not taken: it has no `place`, or is of QoS 2."""
+        if packet.qos == 2:
+            return Reason.NOT_MQTT, "QoS 2 is not spoken here", ReasonCode.QOS_NOT_SUPPORTED
+        kind = "its own data and status topics" if self._reach is None else "the topics of its kind"
+        return Reason.FOREIGN_TOPIC, f"may publish only to {kind}", _fault_of_topic(packet.topic)
+
     def hears(self, topic_filter: str) -> str | None:
         """The topic that may be subscribed to by a filter; None for none."""
         if self._reach is not None:
@@ -78,3 +86,12 @@ class Rights:
             return Place(text, status_of=status_of)
         station = reach.answers(text)
         return Place(text, answer_of=station) if station else None
+
+
+def _fault_of_topic(topic: bytes) -> ReasonCode:
+    """Say what is wrong with the topic of a message that is not taken."""
+    try:
+        name = text_of(topic)  # [MQTT-3.3.2-1, MQTT5-3.3.2-1]
+    except Malformed as error:
+        return error.code
+    return ReasonCode.TOPIC_NAME_INVALID if "+" in name or "#" in name else ReasonCode.NOT_AUTHORIZED

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest import credentials
-from ingest.broker_connection import DROPS_TOPIC
+from ingest.broker_terms import DROPS_TOPIC
 from ingest.credentials import Credentials
 from ingest.networks import Network, filters, heard
 from ingest.topics import Topics

@@ -24,7 +24,8 @@ from api.screens.stations import Observed, observe, panel
 from api.screens.timeline import WINDOW_US as TIMELINE_US
 from api.screens.timeline import timeline
 from api.screens.wall import wall
-from api.views import Chart, PanelView, TimelineView
+from api.views.chart import Chart, TimelineView
+from api.views.stations import PanelView
 from api.web import VILLAGE_COOKIE, Refused, Web
 
 REMEMBER_S = 365 * 86_400

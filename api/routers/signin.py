@@ -20,7 +20,7 @@ from api.auth import (
     set_cookie,
 )
 from api.limits import SECOND_US
-from api.views import SignInView
+from api.views.signin import SignInView
 from api.web import Refused, Web, fields, require_meant
 
 STALE_FORM = "แบบฟอร์มหมดอายุ โปรดลองอีกครั้ง · the form has expired, please try again"

@@ -17,7 +17,8 @@ from api.screens.past import WINDOWS_US
 from api.screens.public_station import for_residents
 from api.screens.station_page import station_list, station_page
 from api.screens.stations import observe
-from api.views import StationsView, StationView
+from api.views.station import StationView
+from api.views.stations import StationsView
 from api.web import Refused, Web
 
 OFFICERS_WINDOW, PUBLIC_WINDOW = "6h", "24h"

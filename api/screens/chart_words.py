@@ -10,7 +10,7 @@ from api.screens.facts import HOUR_US, Facts
 from api.screens.past import WINDOWS_US, Past
 from api.screens.stations import Observed
 from api.screens.words import FLAG_WORDS, NO_VALUE, moment, number
-from api.views import ChartRow
+from api.views.chart import ChartRow
 from sensors.batch import Bool
 from sensors.flags import Flag, usable
 from sensors.quantities import QUANTITIES

@@ -23,7 +23,8 @@ from api.screens.words import (
     rain_word,
     signed,
 )
-from api.views import AlarmRow, ConsoleView, DeliveryKpi, IncidentView, Kpi, User, World
+from api.views import World
+from api.views.console import AlarmRow, ConsoleView, DeliveryKpi, IncidentView, Kpi, User
 from sensors.quantities import QUANTITIES
 from sensors.stations import Registry
 

@@ -3,7 +3,7 @@
 from alerts.episode import Episode
 from alerts.lifecycle import lower_needs_two, release_needs_two
 from api.screens.facts import Facts
-from api.views import Choice, DecisionView
+from api.views.console import Choice, DecisionView
 
 
 def decision(facts: Facts, episode: Episode, place: str) -> DecisionView:

@@ -14,7 +14,7 @@ from api.screens.facts import DAY_US, HOUR_US, Facts
 from api.screens.past import GAP_CADENCES, Past, bands
 from api.screens.stations import Observed, thresholds
 from api.screens.words import FLAG_WORDS, UNIT_WORDS, level_word, number
-from api.views import Bar, Chart, ChartLine, Span, Spot, Threshold, Tick
+from api.views.chart import Bar, Chart, ChartLine, Span, Spot, Threshold, Tick
 from sensors.batch import Bool, Float64, Int64
 from sensors.flags import Flag, usable
 from sensors.quantities import QUANTITIES

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from api.deps import SeenRow
 from api.screens.words import NO_VALUE, moment
-from api.views import NewcomerRow
+from api.views.stations import NewcomerRow
 
 VIA_WORDS = {"own": "ต่อตรง", "chirpstack": "ChirpStack", "things_stack": "The Things Stack", "sparkplug": "Sparkplug"}
 SHOWN_MAX = 50

@@ -13,7 +13,7 @@ from api.screens.facts import MINUTE_US, RECENT_US, Facts, lapsed_us
 from api.screens.stations import Observed
 from api.screens.words import NO_VALUE, level_word, moment, number, rain_word
 from api.texts import PHRASES, PUBLIC, QUIET, UNSEEN, PublicPhrases
-from api.views import PhoneMessage, PhoneView, PublicView, Reading, RiverView, Village
+from api.views.public import PhoneMessage, PhoneView, PublicView, Reading, RiverView, Village
 from sensors.stations import Area, Registry
 
 OLD_US = 30 * MINUTE_US

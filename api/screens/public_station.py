@@ -5,7 +5,8 @@ from dataclasses import replace
 from api.screens.facts import Facts
 from api.screens.public import scope_of, warnings
 from api.screens.words import NOT_ANNOUNCED, level_word
-from api.views import ChartLine, StationView
+from api.views.chart import ChartLine
+from api.views.station import StationView
 
 
 def for_residents(facts: Facts, view: StationView) -> StationView:

@@ -10,7 +10,7 @@ from api.screens.facts import DAY_US, HOUR_US, Facts
 from api.screens.past import GAP_CADENCES, Past
 from api.screens.stations import Observed
 from api.screens.words import moment
-from api.views import Completeness, DayRow, HealthCard
+from api.views.station import Completeness, DayRow, HealthCard
 from sensors.batch import Int64
 from sensors.flags import Flag
 

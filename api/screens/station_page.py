@@ -14,13 +14,8 @@ from api.screens.past import WINDOW_WORDS, WINDOWS_US, Past
 from api.screens.station_health import WEAK_BATTERY_V, battery_v_of, completeness, health
 from api.screens.stations import GLYPHS, Observed, panel
 from api.screens.words import FLAG_WORDS, NO_VALUE, UNIT_WORDS, level_word, moment, number
-from api.views import (
-    PanelView,
-    ReadingRow,
-    StationRow,
-    StationView,
-    ThresholdRow,
-)
+from api.views.station import ReadingRow, StationView, ThresholdRow
+from api.views.stations import PanelView, StationRow
 from sensors.flags import Flag
 from sensors.quantities import QUANTITIES
 from sensors.stations import SECOND_US

@@ -23,7 +23,8 @@ from api.screens.words import (
     short_age,
     signed,
 )
-from api.views import PanelView, Pin, Threshold
+from api.views.chart import Threshold
+from api.views.stations import PanelView, Pin
 from sensors.quantities import QUANTITIES
 from sensors.stations import Registry, Station
 

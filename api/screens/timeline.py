@@ -8,7 +8,7 @@ from api.screens.console import HAZARD_ICONS, STATION, place_name
 from api.screens.facts import DAY_US, HOUR_US, Facts, worst_first
 from api.screens.past import bands
 from api.screens.words import level_word
-from api.views import Act, Lane, Span, Tick, TimelineView
+from api.views.chart import Act, Lane, Span, Tick, TimelineView
 
 WINDOW_US = 12 * HOUR_US
 AHEAD = 0.02

@@ -7,7 +7,8 @@ from api.screens.console import alarms, bounds, delivery, incident, kpis, unackn
 from api.screens.facts import Facts
 from api.screens.stations import Observed, gap_text, pin, trend_text
 from api.screens.words import UNHEARD, UNIT_WORDS, level_word, number, signed
-from api.views import Chart, WallStation, WallView
+from api.views.chart import Chart
+from api.views.wall import WallStation, WallView
 from sensors.quantities import QUANTITIES
 
 STATIONS_SHOWN = 3

@@ -5,7 +5,7 @@
 
 import json
 
-from ingest.codecs import cbor, chirpstack, flat, senml, senml_clean, sparkplug, things_stack
+from ingest.codecs import cbor, chirpstack, flat, senml, senml_clean, things_stack
 from ingest.codecs.bounds import PAYLOAD_BYTES_MAX, READINGS_MAX
 from ingest.message import Reason, Rejection, Rows
 from ingest.source import Codec, Format, Source
@@ -15,6 +15,8 @@ _INT_CHARS_MAX = 30
 
 def standard() -> dict[Format, Codec]:
     """Every format that Takean speaks, with its codec."""
+    from ingest.codecs import sparkplug  # noqa: PLC0415  (its protobuf costs a tenth of a second; only the worker reads)
+
     return {
         Format.OWN: decode,
         Format.CHIRPSTACK: chirpstack.decode,

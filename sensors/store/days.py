@@ -4,7 +4,6 @@ Any process may read them, this program's or another's, while the journal belong
 """
 
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 
 from sensors.batch import Float64, Int64
 from sensors.flags import Flags
-from sensors.store import DAY_US, History, TooSlow, queries
+from sensors.store import DAY_US, History, queries
+from sensors.store.answers import in_time
 
 EPOCH = date(1970, 1, 1)
 
 FILES_AT_ONCE = 32
 LATEST_DAYS = 32
 """How far back the newest reading of a series is looked for."""
-ANSWER_S_MAX = 2.0
 MEMORY_LIMIT = "128MB"
 DAYS_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
@@ -120,18 +119,11 @@ def asked(db: duckdb.DuckDBPyConnection, sql: str, values: queries.Values, *, wh
     TooSlow : it took longer than a screen may cost
     """
     cursor = db.cursor()
-    timer = threading.Timer(ANSWER_S_MAX, cursor.interrupt)
-    timer.start()
     try:
-        found = cursor.execute(sql, dict(values)).fetchnumpy()
-        return {name: np.asarray(column) for name, column in found.items()}
-    except duckdb.InterruptException:
-        raise TooSlow(f"{what.name} did not answer within {ANSWER_S_MAX:g} s: ask for less") from None
+        return in_time(cursor, sql, values, who=what.name)
     except duckdb.Error as error:
         raise OSError(f"{what}: cannot be read. {error}") from error
     finally:
-        timer.cancel()
-        timer.join()
         cursor.close()
 
 

@@ -15,13 +15,6 @@ import duckdb
 from sensors.store import DAY_US, queries
 from sensors.store.days import file_of
 
-SCHEMA = """
-create table if not exists trimmed (
-    day bigint not null, through_seq bigint not null, file_seq bigint not null, mark varchar not null
-);
-create table if not exists forgotten (day bigint not null);
-"""
-
 T = TypeVar("T")
 
 

@@ -12,7 +12,7 @@ from api.screens.decisions import decision
 from api.screens.stations import observe
 from api.screens.timeline import timeline
 from api.screens.wall import wall
-from api.views import Choice, ConsoleView
+from api.views.console import Choice, ConsoleView
 from tests.api.world import MINUTE_US, World, sample
 
 SAMRAN, PHONYANG = "331608-samran", "331608-phonyang"

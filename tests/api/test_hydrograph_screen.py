@@ -13,7 +13,7 @@ from api.screens.hydrograph import chart, unbroken
 from api.screens.past import WINDOWS_US, Past, bands
 from api.screens.stations import observe
 from api.screens.timeline import timeline
-from api.views import Chart
+from api.views.chart import Chart
 from sensors.flags import Flag
 from tests.api.world import HOUR_US, MINUTE_US, NOW_US, World
 from tests.builders import thorough

@@ -9,7 +9,7 @@ from alerts.episode import Kind
 from api.screens.public import Reader, public
 from api.screens.stations import observe
 from api.texts import PHRASES, PUBLIC
-from api.views import PublicView
+from api.views.public import PublicView
 from sensors.flags import Flag
 from tests.api.browser import Browser
 from tests.api.world import HOUR_US, MINUTE_US, World, sample

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.screens.stations import Observed, observe, panel, pin, window_h
 from api.screens.words import ago, number, rain_word, signed
-from api.views import Pin
+from api.views.stations import Pin
 from sensors.flags import Flag
 from tests.api.world import HOUR_US, MINUTE_US, NOW_US, World
 

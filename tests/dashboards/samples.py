@@ -2,48 +2,14 @@
 
 from typing import Any
 
-from api.views import (
-    Act,
-    AlarmRow,
-    Bar,
-    Chart,
-    ChartLine,
-    ChartRow,
-    Choice,
-    Completeness,
-    ConsoleView,
-    DayRow,
-    DecisionView,
-    DeliveryKpi,
-    HealthCard,
-    IncidentView,
-    Kpi,
-    Lane,
-    Moment,
-    PanelView,
-    PhoneMessage,
-    PhoneView,
-    Pin,
-    PublicView,
-    Reading,
-    ReadingRow,
-    RiverView,
-    SignInView,
-    Span,
-    Spot,
-    StationRow,
-    StationsView,
-    StationView,
-    Threshold,
-    ThresholdRow,
-    Tick,
-    TimelineView,
-    User,
-    Village,
-    WallStation,
-    WallView,
-    World,
-)
+from api.views import Moment, World
+from api.views.chart import Act, Bar, Chart, ChartLine, ChartRow, Lane, Span, Spot, Threshold, Tick, TimelineView
+from api.views.console import AlarmRow, Choice, ConsoleView, DecisionView, DeliveryKpi, IncidentView, Kpi, User
+from api.views.public import PhoneMessage, PhoneView, PublicView, Reading, RiverView, Village
+from api.views.signin import SignInView
+from api.views.station import Completeness, DayRow, HealthCard, ReadingRow, StationView, ThresholdRow
+from api.views.stations import PanelView, Pin, StationRow, StationsView
+from api.views.wall import WallStation, WallView
 
 NOW_US = 1_795_332_900_000_000
 """2026-11-22 14:35 in Bangkok."""

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, Request, Response, expect
 
-from api.views import ConsoleView
+from api.views.console import ConsoleView
 from dashboards.pages import Pages
 from tests.dashboards import samples
 from tests.dashboards.stand import Route, Stand

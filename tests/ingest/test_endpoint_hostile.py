@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.connection import TURN_S, Connection
+from ingest.connection import Connection
+from ingest.intake import TURN_S
 from ingest.packets import (
     Connack,
     Connect,
@@ -111,7 +112,7 @@ COSTLY = Subscribe(1, (("", 0),) * 1_300)
 def test_many_packets_do_not_take_the_turn_of_others(
     box: Box, monkeypatch: pytest.MonkeyPatch, turn_s: float, packet: Packet, answer: Packet, count: int
 ) -> None:
-    monkeypatch.setattr("ingest.connection.TURN_S", turn_s)
+    monkeypatch.setattr("ingest.intake.TURN_S", turn_s)
     with connect(box) as busy, connect(box, "WL-02") as quiet:
         until(lambda: box.endpoint.counters.connections == 2)
         order: list[str] = []
@@ -141,7 +142,7 @@ def _feed_at_once(box: Box, segments: dict[str, bytes]) -> None:
 
 
 def test_a_turn_ends_and_nothing_is_lost_or_reordered(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.connection.TURN_S", 0.0)
+    monkeypatch.setattr("ingest.intake.TURN_S", 0.0)
     with connect(box) as device:
         device.send(*numbered(500), Disconnect())
         until(lambda: len(box.messages) == 500)

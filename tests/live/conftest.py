@@ -6,6 +6,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.live.ways import BrokerWay, EndpointWay
+from tests.sensors.mirrored import influxdb, victoria
+
+__all__ = ["influxdb", "victoria"]
 
 STATIONS = ("S-1", "S-2", "S-3")
 

@@ -21,7 +21,6 @@ from sensors.store.writer import Writer
 from tests.builders import SOAK
 from tests.live.records import STATIONS, now_us
 from tests.sensors.mirrored import (
-    BUCKET,
     JournalFeed,
     catch_up,
     differences,
@@ -40,28 +39,7 @@ PATIENCE_S = 60.0
 SECOND_US = 1_000_000
 
 
-@pytest.fixture(scope="module")
-def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
-    server = VictoriaMetrics(tmp_path_factory.mktemp("victoria"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
-    server = InfluxDB(tmp_path_factory.mktemp("influx"))
-    try:
-        server.start()
-        server.make(BUCKET)
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(params=["influx", "victoria"])
+@pytest.fixture(params=["influxdb", "victoria"])
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(request.param)
     return found
@@ -192,9 +170,9 @@ def test_rows_wait_while_the_server_is_down_and_we_die_with_it(
     assert differences(server, journal, KEYS, kind=kind) == []
 
 
-def test_the_lines_that_a_server_refuses_are_found_and_the_others_are_there(influx: InfluxDB) -> None:
-    influx.make("short")
-    influx.ask('CREATE RETENTION POLICY "day" ON "short" DURATION 24h REPLICATION 1 DEFAULT')
+def test_the_lines_that_a_server_refuses_are_found_and_the_others_are_there(influxdb: InfluxDB) -> None:
+    influxdb.make("short")
+    influxdb.ask('CREATE RETENTION POLICY "day" ON "short" DURATION 24h REPLICATION 1 DEFAULT')
     now_ns, kind = time.time_ns(), unused_kind()
     lines = [
         f"reading,kind={kind},sensor=stage_m,station=A value={i}.5,flag=1.0 {now_ns - i * 1_000_000}".encode()
@@ -204,7 +182,7 @@ def test_the_lines_that_a_server_refuses_are_found_and_the_others_are_there(infl
     lines[350] = lines[350].replace(b" value", b",value")
     for i in range(500, 560):
         lines[i] = b"%s %d" % (lines[i].rpartition(b" ")[0], now_ns - 3 * 86_400 * 10**9 - i)  # behind its retention
-    destination = Destination(name="i", kind="influxdb", url=influx.url, bucket="short")
+    destination = Destination(name="i", kind="influxdb", url=influxdb.url, bucket="short")
     writer = Writer(destination)
     refused = writer.write(lines)
     writer.close()
@@ -217,12 +195,13 @@ def test_the_lines_that_a_server_refuses_are_found_and_the_others_are_there(infl
 
 
 def test_a_server_that_refuses_everything_costs_no_reading(
-    influx: InfluxDB, tmp_path: Path, journal: DuckStore
+    influxdb: InfluxDB, tmp_path: Path, journal: DuckStore
 ) -> None:
-    kind, writer = unused_kind(), Writer(Destination(name="i", kind="influxdb", url=influx.url, bucket="there-is-none"))
+    destination = Destination(name="i", kind="influxdb", url=influxdb.url, bucket="there-is-none")
+    kind, writer = unused_kind(), Writer(destination)
     put(journal, levels(10, 1))
     with closing(writer):
-        mirror = mirror_of(influx, JournalFeed(journal, KEYS), tmp_path / "m.json", kind=kind, target=writer)
+        mirror = mirror_of(influxdb, JournalFeed(journal, KEYS), tmp_path / "m.json", kind=kind, target=writer)
         mirror.turn()
         assert mirror.progress.sent == 0
         assert "database not found" in mirror.reason

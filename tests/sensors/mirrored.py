@@ -1,13 +1,14 @@
-"""A mirror driven by hand, and the comparison of what it holds with what the journal holds."""
+"""Servers to mirror to, a mirror driven by hand, and the comparison of what it holds with what the journal holds."""
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 
 from sensors.batch import Float64, Int64
 from sensors.flags import Flags
@@ -38,6 +39,29 @@ def now_us() -> int:
 def unused_kind() -> str:
     """A world of its own on a server that serves many tests."""
     return f"test{time.time_ns():x}{next(_kinds)}"
+
+
+@pytest.fixture(scope="module")
+def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
+    """One that runs, with the place that mirrors write to."""
+    server = InfluxDB(tmp_path_factory.mktemp("influxdb"))
+    try:
+        server.start()
+        server.make(BUCKET)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
+    """One that runs."""
+    server = VictoriaMetrics(tmp_path_factory.mktemp("victoria"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def destination_of(server: Server) -> Destination:

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from api.deps import BrokerStatus, Latency, WorkerStatus
-from sensors.store import Away, TooSlow, queries
-from sensors.store import duck as duck_of
+from sensors.store import Away, TooSlow, answers, queries
 from sensors.store.duck import DuckStore
 from takean import local, local_client, local_server
 from takean.local_client import LocalOwner
@@ -300,7 +299,7 @@ def test_an_answer_that_cannot_be_written_ends_no_connection(store: DuckStore, t
 def test_a_question_that_takes_too_long_is_given_up(
     store: DuckStore, owner: LocalOwner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duck_of, "ANSWER_S_MAX", 0.05)
+    monkeypatch.setattr(answers, "ANSWER_S_MAX", 0.05)
     endless = "(select a.* from reading a, range(400000000) b(x) where hash(x + a.seq) % 1000000007 = 3"
     monkeypatch.setattr(queries, "JOURNAL", f"select * from {endless})")
     with pytest.raises(TooSlow, match="ask for less"):
