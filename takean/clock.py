@@ -147,6 +147,16 @@ class Clock:
 REAL = Clock(origin_us=0, real_origin_us=0, speed=1.0)
 
 
+def shown(clock: Clock, path: Path) -> Shown:
+    """The judgement clock of a world as a process that does not own it sees it.
+
+    Parameters
+    ----------
+    path : where its owner keeps it, where it is that of this box
+    """
+    return clock if clock is not REAL else Followed(path=path, boot=boot_id())
+
+
 def virtual(path: Path, *, origin_us: int, speed: float) -> Clock:
     """The virtual clock kept at `path`: continued where there is one, so that a kill changes nothing; else started now.
 

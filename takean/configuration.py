@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alerts import route, rules
+from alerts.duty import Contact
 from alerts.episode import Kind
 from alerts.route import Route, Routes
 from alerts.rules import Rule, RuleSet
@@ -26,7 +27,7 @@ from sensors.stations import Area, ConfigError, Place, Registry, Station
 from sensors.store.destination import Destination
 from sensors.store.retention_policy import Policy
 from sensors.units import convert
-from takean import clock, mirror_settings, secret_file, settings, shapes, tls_settings
+from takean import clock, mirror_settings, places, secret_file, settings, shapes, tls_settings
 from takean.clock import Clock
 from takean.settings import SAMPLE, Settings
 from takean.shapes import Mistake
@@ -34,6 +35,8 @@ from takean.shapes import Mistake
 JOURNAL_DAYS_MIN = 7
 """Changed rules are judged again from the journal, and they look back three days and more."""
 SHOWN = "the sample shows how"
+TOPIC_PREFIX = {Kind.ACTUAL: "takean/v1", Kind.EXERCISE: "takean/drill/v1", Kind.TEST: "takean/drill/v1"}
+"""An exercise is a second world with topics of its own (contract 6)."""
 
 
 class StationsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +57,7 @@ class RoutesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`routes.toml`."""
 
     route: tuple[Route, ...]
+    contact: tuple[Contact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,9 @@ def check(
     files = {name: folder / f"{name}.toml" for name in ("takean", "stations", "rules", "routes")}
     files["stations"] = stations_file or files["stations"]
     held = settings.read(folder)
-    there = shapes.read(files["stations"], StationsFile, sample=SAMPLE / "stations.toml")
+    there = shapes.read(
+        files["stations"], StationsFile, sample=SAMPLE / "stations.toml", kept_at=places.stations_kept(state)
+    )
     ruled = shapes.read(files["rules"], RulesFile, sample=SAMPLE / "rules.toml")
     routed = shapes.read(files["routes"], RoutesFile, sample=SAMPLE / "routes.toml")
     mistakes = [*held.mistakes, *there.mistakes, *ruled.mistakes, *routed.mistakes]
@@ -134,9 +140,11 @@ def check(
     routes: Routes | None = None
     if routed.value is not None:
         try:
-            routes = route.build(routed.value.route, kind=kind, where=str(files["routes"]))
+            routes = route.build(routed.value.route, routed.value.contact, kind=kind, where=str(files["routes"]))
         except ConfigError as error:
             mistakes += _told(files["routes"], error)
+    if routes is not None and kind is Kind.ACTUAL:
+        mistakes += _told(files["routes"], ConfigError([f"{files['routes']}: {m}" for m in route.unwatched(routes)]))
     if judged is not None and routes is not None and not routed.mistakes:
         missing = ConfigError([f"{files['routes']}: {m}" for m in route.uncovered(routes, judged.rules)])
         mistakes += _told(files["routes"], missing)

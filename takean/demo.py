@@ -22,23 +22,12 @@ from firmware_sim.run import run as run_devices
 from ingest import credentials
 from sensors.stations import SECOND_US, ConfigError
 from takean import clock, supervise, wiring
-from takean.configuration import World
+from takean.configuration import TOPIC_PREFIX, World
 from takean.scenes import Options, Scene, replay, storm
 from takean.wiring import Platform
 
 log = logging.getLogger(__name__)
 
-LOADED = (
-    "alembic.command",
-    "alerts.dispatch",
-    "alerts.ledger.accounts",
-    "api.app",
-    "dashboards.pages",
-    "sensors.store.duck",
-    "takean.server",
-    "takean.worker",
-)
-"""Imported before the clock starts: a clock of two hours a second would have the flood gone by before anyone looks."""
 INVITE_US = 24 * 3600 * SECOND_US
 OFFICERS = ("officer-1", "officer-2")
 
@@ -66,8 +55,8 @@ def running(
     ConfigError, OSError : with a sentence for the person at the keyboard
     """
     with ExitStack() as stack:
-        for name in LOADED:
-            import_module(name)
+        # Before the clock starts: at two hours a second the flood would have gone by before anyone looks.
+        import_module("alembic.command")
         state = _state(options, stack)
         try:
             scene = replay(options) if options.record else storm(options, now_us=_resumed(state) or clock.real_us())
@@ -120,7 +109,7 @@ def _start_devices(
             "host": platform.mqtt[0],
             "port": platform.mqtt[1],
             "passwords": secrets,
-            "topic_prefix": wiring.TOPIC_PREFIX[Kind.EXERCISE],
+            "topic_prefix": TOPIC_PREFIX[Kind.EXERCISE],
             "now_us": virtual.now_us,
             "stop": stop,
             "speed": virtual.speed,

@@ -5,6 +5,11 @@ from pathlib import Path
 from alerts.episode import Kind
 
 
+def stations_kept(state: Path) -> Path:
+    """What stations.toml says, to be read at once."""
+    return state / "stations.kept"
+
+
 def local_socket(state: Path, kind: Kind) -> Path:
     """Where the worker answers the web."""
     return state / f"worker.{kind}.socket"
@@ -25,6 +30,11 @@ def hours_folder(state: Path, kind: Kind) -> Path:
     return state / f"hours.{kind}"
 
 
+def second_look_file(state: Path, kind: Kind) -> Path:
+    """How far the second look at readings is, and what it remembers."""
+    return state / f"second_look.{kind}.npz"
+
+
 def unregistered_file(state: Path, kind: Kind) -> Path:
     """Who speaks and is not registered."""
     return state / f"unregistered.{kind}.sqlite"
@@ -38,3 +48,8 @@ def clock_file(state: Path, kind: Kind) -> Path:
 def heart_file(state: Path, kind: Kind) -> Path:
     """The dispatcher's sign of life."""
     return state / f"dispatch.{kind}.beat"
+
+
+def forecasts_folder(state: Path, kind: Kind) -> Path:
+    """Where trained forecasters lie, one file a station."""
+    return state / f"forecasts.{kind}"

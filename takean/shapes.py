@@ -12,6 +12,8 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from takean import kept
+
 _WORDS = {
     "str": "text in quotes",
     "int": "a whole number",
@@ -53,12 +55,13 @@ class Read(Generic[S]):
     """Names of entries that were left out, as far as they have one."""
 
 
-def read(path: Path, kind: type[S], *, sample: Path) -> Read[S]:
+def read(path: Path, kind: type[S], *, sample: Path, kept_at: Path | None = None) -> Read[S]:
     """Read a TOML file as a struct whose fields are tables or lists of tables.
 
     Parameters
     ----------
     sample : the file to look at for how it is meant
+    kept_at : where to keep what it says for the next time, see `takean.kept`
     """
     file = str(path)
 
@@ -67,7 +70,10 @@ def read(path: Path, kind: type[S], *, sample: Path) -> Read[S]:
         return Read(value=None, mistakes=[mistake], broken=frozenset())
 
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if kept_at is not None and (value := kept.find(kept_at, text, kind)) is not None:
+            return Read(value=value, mistakes=[], broken=frozenset())
+        data = tomllib.loads(text)
     except FileNotFoundError:
         return whole("no such file", "a TOML file", f"Copy {sample} to begin with")
     except OSError as error:
@@ -78,9 +84,13 @@ def read(path: Path, kind: type[S], *, sample: Path) -> Read[S]:
         return whole(f"is not TOML: {error}", "TOML", "Mend the line; what comes after it has not been looked at")
     if _is_strict(kind):
         try:  # what fits as a whole needs no look at its parts, which costs seconds for ten thousand stations
-            return Read(value=msgspec.convert(data, kind), mistakes=[], broken=frozenset())
+            value = msgspec.convert(data, kind)
         except msgspec.ValidationError:
             pass
+        else:
+            if kept_at is not None:
+                kept.keep(kept_at, text, data)
+            return Read(value=value, mistakes=[], broken=frozenset())
     return _Walk(file, sample).whole(data, kind)
 
 

@@ -29,6 +29,7 @@ from ingest.topics import Topics
 from sensors.store import SeriesStore
 from sensors.store.duck import DuckStore
 from sensors.store.memory import MemoryStore
+from takean import refusals
 from takean import worker as worker_of
 from takean.clock import REAL, real_us
 from takean.worker import Worker
@@ -105,7 +106,7 @@ def test_what_is_acknowledged_is_judged_and_what_is_bad_is_kept_with_its_reason(
 
 
 def test_a_quarantine_without_a_disk_holds_up_no_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_of, "QUARANTINE_PATIENCE_S", 0.2)
+    monkeypatch.setattr(refusals, "PATIENCE_S", 0.2)
     with running(tmp_path, MemoryLedger()) as (box, quarantine, send):
         monkeypatch.setattr(quarantine, "put", _no_disk)
         assert send("A", b"{", reading(1.0)) == 2

@@ -212,13 +212,18 @@ def _no_disk(*_: object) -> None:
     raise OSError("no space left on device")
 
 
+def is_connected(worker: Worker) -> bool:
+    broker = worker.status().broker
+    return broker is not None and broker.connected
+
+
 def test_a_node_at_a_broker_is_read_asked_and_mourned(tmp_path: Path, mosquitto: Mosquitto) -> None:
     options = BrokerOptions(host="127.0.0.1", port=mosquitto.port, topics=("spBv1.0/+/+/+/#",))
     box = Box(tmp_path, options)
     node = NodeOfTests(mosquitto.port, session=7)
     with box.running() as worker:
         until(lambda: worker.status().ready)
-        until(lambda: worker.status().broker is not None and worker._broker is not None and worker._broker.connected)
+        until(lambda: is_connected(worker))
         node.publish("DDATA", M(value=2.0, alias=3))
         until(lambda: node.commands)
         assert box.store.last_seq() == 0, "nothing is guessed before a birth"
@@ -226,7 +231,7 @@ def test_a_node_at_a_broker_is_read_asked_and_mourned(tmp_path: Path, mosquitto:
         until(lambda: box.known("other"))
         assert worker.status().device_status == {"B": "online"}
     with box.running() as worker:
-        until(lambda: worker._broker is not None and worker._broker.connected)
+        until(lambda: is_connected(worker))
         before = box.store.last_seq()
         node.publish("DDATA", M(value=2.0, alias=3))
         until(lambda: box.store.last_seq() > before)
