@@ -1,9 +1,10 @@
-"""From raw readings to physical ones: amounts of rain from counters, stages from distances and depths. Pure.
+"""From raw readings to physical ones: rain from counters, stages from distances and depths, dust put right. Pure.
 
 The raw reading is stored as it came; what is computed from it is a row of its own, at the same times, in the same
 commit. A stage comes from one reading alone. An amount comes from two: each reading of a counter, and the newest in
 judged time that came before it. So what is late, repeated or out of order is never counted twice, any cutting of a
-stream gives the same, and amounts never sum up to more than what fell.
+stream gives the same, and amounts never sum up to more than what was counted, unless what the bucket missed is asked
+for. Dust comes from a reading and the humidity that arrived before it.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensors.air.dust import Corrections, humidity_of
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.clocks import FUTURE_US, PAST_US, ClockState, Placed, place
 from sensors.flags import SUSPECT
 from sensors.groups import Groups
-from sensors.origin import HEIGHTS
+from sensors.origin import DUST, HEIGHTS, UNDERCATCH
 from sensors.quantities import QUANTITIES
+from sensors.rain.undercatch import factor
 from sensors.stations import Registry, Sensor, Station
 from sensors.window import NEVER
 
@@ -33,16 +36,18 @@ RAINS_MM = 305.0
 """What is believed of a wrap after any gap: beyond it the reading fails the gross range of rain."""
 TIP_MM = 1.0
 """The largest bucket on the market: one tip may come at any moment."""
+TIP_H = 0.45 / 3600
+"""The time of a tip: no intensity is reckoned over less."""
 DECIMALS = 6
 """A difference of decimal numbers is one: the rest is of their binary form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CounterState:
-    """Where each counter stood; all arrays have one element for each derivation, counter or not."""
+    """Where each counter stood, and for dust the newest humidity; one element for each derivation, used or not."""
 
     last_us: Int64
-    """Judged time of its newest believable reading; NEVER before the first."""
+    """Judged time of its newest believable reading; of a humidity its device's; NEVER before the first."""
     last_value: Float64
 
     @classmethod
@@ -56,20 +61,25 @@ class Calibration:
     """All derivations of a registry, as columns."""
 
     of_raw: Int64
-    """(series,) number of the derivation from it; -1 for none."""
+    """(series,) number of the derivation from it, or which remembers it where it is a humidity; -1 for none."""
+    humidity: Bool
+    """(series,) whether it serves corrections of dust."""
     raw: Int64
     """(d,) series it comes from."""
     out: Int64
     """(d,) series it goes to."""
     counter: Bool
     """(d,)"""
+    undercatch: Bool
+    """(d,) whether what the bucket missed is added."""
+    dust: Corrections
     low: Float64
     high: Float64
-    """(d,) gross range of the raw reading."""
+    """(series,) gross range."""
     wraps_at: Float64
     """(d,) NaN where it never wraps."""
     sign: Float64
-    """(d,) see `origin.HEIGHTS`; NaN for counters."""
+    """(d,) see `origin.HEIGHTS`; NaN where it is no height."""
     since_us: Int64
     """(d, mounts) first moment of each mount; the largest number where there are fewer."""
     height_m: Float64
@@ -83,26 +93,41 @@ class Calibration:
         d = len(found)
         of_raw = np.full(len(registry.series), -1, dtype=np.int64)
         raw, out = np.empty(d, dtype=np.int64), np.empty(d, dtype=np.int64)
-        low, high, wraps_at, sign = (np.full(d, np.nan) for _ in range(4))
+        counter, undercatch = np.zeros(d, dtype=np.bool_), np.zeros(d, dtype=np.bool_)
+        wraps_at, sign = np.full(d, np.nan), np.full(d, np.nan)
+        dust, humidity = [], np.zeros(len(registry.series), dtype=np.bool_)
         since_us, height_m = np.full((d, many), np.iinfo(np.int64).max), np.full((d, many), np.nan)
         for k, (station, sensor) in enumerate(found):
             origin, quantity = sensor.from_, _raw_quantity(station, sensor)
             assert origin is not None
             raw[k], out[k] = registry.index[station.id, origin.reading], registry.index[station.id, sensor.name]
             of_raw[raw[k]] = k
-            low[k], high[k] = QUANTITIES[quantity].fail
             wraps_at[k] = origin.wraps_at or np.nan
             sign[k] = HEIGHTS.get((sensor.quantity, quantity), np.nan)
+            undercatch[k] = origin.correction == UNDERCATCH
+            if (sensor.quantity, quantity) in DUST:
+                damp = registry.index[station.id, origin.humidity] if origin.needs_humidity else -1
+                dust.append((k, damp, origin, quantity))
+            else:
+                counter[k] = np.isnan(sign[k])
             for m, mount in enumerate(origin.mount):
                 begins = datetime.combine(mount.since, time(), UTC) - BANGKOK
                 since_us[k, m], height_m[k, m] = round(begins.timestamp()) * 1_000_000, mount.height_m
+        corrections = Corrections.of(dust, d)
+        for k, damp, _, _ in dust:
+            if damp >= 0:
+                of_raw[damp], humidity[damp] = corrections.keeper[k], True
+        ranges = [QUANTITIES[one.quantity].fail for one in registry.series]
         return cls(
             of_raw=of_raw,
+            humidity=humidity,
             raw=raw,
             out=out,
-            counter=np.isnan(sign),
-            low=low,
-            high=high,
+            counter=counter,
+            undercatch=undercatch,
+            dust=corrections,
+            low=np.array([low for low, _ in ranges]),
+            high=np.array([high for _, high in ranges]),
             wraps_at=wraps_at,
             sign=sign,
             since_us=since_us,
@@ -119,6 +144,8 @@ class Calibration:
         that is late, contradicts another, or has a clock in doubt: the amount comes with the next one. It gives NaN,
         once, where it fell and has not wrapped, or rose by more than a bucket counts: what fell since is not known. A
         distance or depth gives a stage; NaN where it is NaN, outside its instrument's range, or before its first mount.
+        Raw dust gives dust; NaN where it is NaN, outside its range, or where the correction needs a humidity and none
+        of the hour around it arrived before.
 
         Parameters
         ----------
@@ -131,13 +158,16 @@ class Calibration:
             return batch
         rows = batch[at]
         kind, inside = self._inside(rows)
-        value = np.full(len(at), np.nan)
-        gives = ~self.counter[kind]
-        if gives.any():
-            value[gives] = self._heights(rows[gives], kind[gives], inside[gives])
-        if not gives.all():
+        value, gives = np.full(len(at), np.nan), np.zeros(len(at), dtype=np.bool_)
+        heights, counters = np.isfinite(self.sign[kind]), self.counter[kind]
+        if heights.any():
+            value[heights], gives[heights] = self._heights(rows[heights], kind[heights], inside[heights]), True
+        if not (heights | counters).all():
+            corrected = self._correct(rows, kind, inside, ~conflict[at], state)
+            value[corrected.at], gives[corrected.at] = corrected.value, True
+        if counters.any():
             counted = self._count(rows, kind, inside & ~conflict[at], place(rows, clocks), state)
-            value[counted.at], gives[counted.at] = counted.rain_mm, True
+            value[counted.at], gives[counted.at] = counted.value, True
         if not gives.any():
             return batch
         order = np.argsort(np.concatenate([np.arange(len(batch)), at[gives]]), kind="stable")
@@ -154,7 +184,7 @@ class Calibration:
         )
 
     def after(self, batch: ReadingBatch, conflict: Bool, placed: Placed, state: CounterState) -> CounterState:
-        """Where the counters stand after a batch; see `derive`.
+        """Where the counters stand and what the newest humidity is after a batch; see `derive`.
 
         Parameters
         ----------
@@ -166,12 +196,13 @@ class Calibration:
         rows = batch[at]
         kind, inside = self._inside(rows)
         own = Placed(judged_us=placed.judged_us[at], flag=placed.flag[at], state=placed.state)
-        return self._count(rows, kind, inside & ~conflict[at], own, state).state
+        counted = self._count(rows, kind, inside & ~conflict[at], own, state).state
+        return self._correct(rows, kind, inside, ~conflict[at], counted).state
 
     def _inside(self, rows: ReadingBatch) -> tuple[Int64, Bool]:
         """Derivation of each row, and whether its instrument can have measured it."""
-        kind = self.of_raw[rows.series]
-        return kind, (rows.value >= self.low[kind]) & (rows.value <= self.high[kind])
+        inside = (rows.value >= self.low[rows.series]) & (rows.value <= self.high[rows.series])
+        return self.of_raw[rows.series], inside
 
     def _heights(self, rows: ReadingBatch, kind: Int64, inside: Bool) -> Float64:
         lead_us = rows.time_us - rows.received_us
@@ -182,14 +213,26 @@ class Calibration:
         stage_m: Float64 = np.where(inside, height_m + self.sign[kind] * rows.value, np.nan)
         return stage_m.round(DECIMALS)
 
-    def _count(self, rows: ReadingBatch, kind: Int64, sound: Bool, placed: Placed, state: CounterState) -> "_Counted":
+    def _correct(self, rows: ReadingBatch, kind: Int64, inside: Bool, agreed: Bool, state: CounterState) -> "_Computed":
+        at = np.flatnonzero(self.dust.form[kind] >= 0)
+        if not len(at):
+            return _Computed(at=at, value=np.empty(0), state=state)
+        rows, kind, inside = rows[at], kind[at], inside[at]
+        damp, keeper = self.humidity[rows.series], self.dust.keeper[kind]
+        found = humidity_of(rows, keeper, damp & inside & agreed[at], state.last_us, state.last_value)
+        raw = np.where(inside, rows.value, np.nan)[~damp]
+        value = self.dust.correct(kind[~damp], raw, found.humidity_pct[~damp]).round(DECIMALS)
+        after = CounterState(last_us=found.last_us, last_value=found.last_value)
+        return _Computed(at=at[~damp], value=value, state=after)
+
+    def _count(self, rows: ReadingBatch, kind: Int64, sound: Bool, placed: Placed, state: CounterState) -> "_Computed":
         groups = Groups.of(kind.astype(np.int32))
         series, judged_us = groups.series, placed.judged_us[groups.order]
         sound = (sound & self.counter[kind] & (placed.flag < SUSPECT))[groups.order]
         fresh = sound & (judged_us > _newest(groups, np.where(sound, judged_us, NEVER), state.last_us))
         at = groups.order[fresh]
         if not len(at):
-            return _Counted(at=at, rain_mm=np.empty(0), state=state)
+            return _Computed(at=at, value=np.empty(0), state=state)
         some = Groups.adjacent(series[fresh])
         time_us, value = placed.judged_us[at], rows.value[at]
         before_us, before = some.before(time_us, state.last_us), some.before(value, state.last_value)
@@ -200,18 +243,19 @@ class Calibration:
         wraps = (rose < 0) & (wrapped >= 0) & (wrapped <= np.minimum(RAINS_MM_PER_H * hours + TIP_MM, RAINS_MM))
         rain_mm = np.where(wraps, wrapped, rose)
         rain_mm[(rain_mm < 0) | (rain_mm > COUNTS_MM_PER_H * hours + TIP_MM)] = np.nan
+        added = self.undercatch[some.series] & again
+        if added.any():
+            rain_mm = np.where(added, rain_mm * factor(rain_mm / np.maximum(hours, TIP_H)), rain_mm).round(DECIMALS)
         last_us, last_value = state.last_us.copy(), state.last_value.copy()
         last_us[some.series[some.ends]], last_value[some.series[some.ends]] = time_us[some.ends], value[some.ends]
-        return _Counted(
-            at=at[again], rain_mm=rain_mm[again], state=CounterState(last_us=last_us, last_value=last_value)
-        )
+        return _Computed(at=at[again], value=rain_mm[again], state=CounterState(last_us=last_us, last_value=last_value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Counted:
+class _Computed:
     at: Int64
-    """Rows that give an amount."""
-    rain_mm: Float64
+    """Rows that give something."""
+    value: Float64
     state: CounterState
 
 

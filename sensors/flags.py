@@ -17,15 +17,28 @@ class Flag(IntEnum):
 
 
 class Check(IntEnum):
-    """The checks, in the order of their four bits in the stored `checks` column."""
+    """The checks, in the order of their four bits in the stored `checks` column; all eight places are taken.
+
+    0 stands where nothing was said. Checks of one kind share a place; `docs/quality.md` says which.
+    """
 
     GROSS_RANGE = 0
+    """What the instrument, the station, and the station in this month can show (QARTOD 4 and 5)."""
     RATE_OF_CHANGE = 1
     GAP = 2
     CLOCK = 3
     CONFLICT = 4
     SPIKE = 5
     FLAT_LINE = 6
+    """Stands still, or moves too little (QARTOD 8 and 10)."""
+    COMPANY = 7
+    """What other series say: neighbours, the rain gauges around, the other channel (QARTOD 9 and 11). Never when a
+    reading comes: always a revision.
+    """
+
+
+AT_RECEPTION = int(Check.COMPANY)
+"""So many checks speak when a reading comes; `Flagged.per_check` has no row for the last."""
 
 
 Flags = NDArray[np.uint8]

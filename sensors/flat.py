@@ -1,14 +1,15 @@
 """How long a series has stood still (QARTOD test 8)."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sensors.batch import Float64, Int64
+from sensors.batch import Bool, Float64, Int64
 from sensors.flags import FAIL, GOOD, SUSPECT, Flags
 from sensors.groups import Groups
 from sensors.stations import Limits
 
-SHIFTS = np.array([[0.0], [0.5]])
+SHIFTS = (0.0, 0.5)
+NEVER_US = np.iinfo(np.int64).max
+"""Nothing stands still so long."""
 
 
 def still(rows: Groups, value: Float64, before: Float64, counted_us: Int64, eps: Float64, carried_us: Int64) -> Int64:
@@ -30,29 +31,45 @@ def still(rows: Groups, value: Float64, before: Float64, counted_us: Int64, eps:
     -------
     still_us : (n, 2) by set of bands; the longer one is how long the series has stood still
     """
-    goes_on = _bands(value, eps) == _bands(before, eps)
+    goes_on = _goes_on(rows, value, before, eps)
     counted = np.where(goes_on, counted_us, 0)
-    carried = carried_us[rows.series].T
+    carried = carried_us[rows.series[rows.starts]].T
     if len(rows.starts) == len(value):  # one reading of each, as devices send them
         return np.where(goes_on, carried + counted, 0).T
-    total: Int64 = np.cumsum(counted, axis=1)
-    began = np.maximum.accumulate(np.where(goes_on, -1, np.arange(len(value))), axis=1)
-    here = np.take_along_axis(total, np.maximum(began, 0), axis=1)
-    before_first = (total - counted)[:, rows.start]
-    return (total - np.where(began >= rows.start, here, before_first - carried)).T
+    counted[:, rows.starts] += np.where(goes_on[:, rows.starts], carried, 0)
+    begins = ~goes_on
+    begins[:, rows.starts] = True
+    still_us = np.cumsum(counted, axis=1)
+    for total, began, own in zip(still_us, begins, counted, strict=True):
+        at = np.flatnonzero(began)
+        total -= (total[at] - own[at])[np.cumsum(began) - 1]
+    return still_us.T
 
 
-def flat_line(still_us: Int64, limits: Limits, series: NDArray[np.int32]) -> Flags:
+def flat_line(still_us: Int64, limits: Limits, rows: Groups) -> Flags:
     """(n,) FAIL or SUSPECT for what stood still so long, else GOOD."""
-    suspect_us, fail_us = limits.flat_suspect_us[series], limits.flat_fail_us[series]
-    doubted = np.where((suspect_us > 0) & (still_us >= suspect_us), SUSPECT, GOOD)
-    return np.where((fail_us > 0) & (still_us >= fail_us), FAIL, doubted)
+    suspect_us, fail_us = (
+        rows.spread(np.where(one > 0, one, NEVER_US)) for one in (limits.flat_suspect_us, limits.flat_fail_us)
+    )
+    flags = np.full(len(still_us), GOOD)
+    flags[still_us >= suspect_us] = SUSPECT
+    flags[still_us >= fail_us] = FAIL
+    return flags
+
+
+def _goes_on(rows: Groups, value: Float64, before: Float64, eps: Float64) -> Bool:
+    """(2, n) whether a reading lies in the band of the one before it, by set of bands."""
+    bands = _bands(value, eps)
+    goes_on = np.empty(bands.shape, dtype=np.bool_)
+    np.equal(bands[:, 1:], bands[:, :-1], out=goes_on[:, 1:])
+    goes_on[:, rows.starts] = bands[:, rows.starts] == _bands(before[rows.starts], eps[rows.starts])
+    return goes_on
 
 
 def _bands(value: Float64, eps: Float64) -> Float64:
     """(2, n) number of the band a value lies in; the value itself where eps is 0, NaN where either is NaN."""
     equal = eps == 0
-    if not equal.any():
-        bands: Float64 = np.floor(value / (2 * eps) + SHIFTS)
-        return bands
-    return np.where(equal, value, np.floor(value / np.where(equal, 1.0, 2 * eps) + SHIFTS))
+    any_equal = bool(equal.any())
+    wide = value / (2 * (np.where(equal, 1.0, eps) if any_equal else eps))
+    bands = np.stack([np.floor(wide + shift) for shift in SHIFTS])
+    return np.where(equal, value, bands) if any_equal else bands

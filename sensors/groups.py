@@ -10,6 +10,10 @@ from sensors.batch import Bool
 
 T = TypeVar("T", bound=np.generic)
 Index = NDArray[np.intp]
+_LONG = 4
+"""Rows of a series from which on repeating a value is cheaper than looking it up."""
+_DIGITS = 16
+"""Bits of a number that are sorted by counting, which costs a tenth of comparing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,13 +28,13 @@ class Groups:
     """(groups,) positions of the first rows."""
     group: Index
     """(n,) which group each row belongs to."""
-    start: Index
-    """(n,) position of the first row of each row's series."""
 
     @classmethod
     def of(cls, series: NDArray[np.int32]) -> Self:
         """Put rows together."""
-        order = np.argsort(series, kind="stable")
+        if bool((series[1:] >= series[:-1]).all()):
+            return cls.adjacent(series)
+        order = _order(series)
         return cls.adjacent(series[order], order)
 
     @classmethod
@@ -45,13 +49,23 @@ class Groups:
             series=series,
             starts=starts,
             group=group,
-            start=starts[group],
         )
 
     @property
     def ends(self) -> Index:
         """(groups,) positions of the last rows."""
-        return np.append(self.starts[1:], len(self.series)) - 1
+        return np.append(self.starts[1:], len(self.series))[: len(self.starts)] - 1
+
+    @property
+    def start(self) -> Index:
+        """(n,) position of the first row of each row's series."""
+        return self.starts[self.group]
+
+    def spread(self, column: NDArray[T]) -> NDArray[T]:
+        """(n,) of a column (series,) what belongs to each row."""
+        if len(self.series) < _LONG * len(self.starts):
+            return column[self.series]
+        return np.repeat(column[self.series[self.starts]], np.diff(self.starts, append=len(self.series)))
 
     def before(self, column: NDArray[T], remembered: NDArray[T]) -> NDArray[T]:
         """(n,) the value of the row before each, of the same series.
@@ -74,3 +88,11 @@ class Groups:
     def at(self, position: Index, column: NDArray[T], remembered: NDArray[T]) -> NDArray[T]:
         """(n,) the values at positions, and what was remembered of the series where the position is -1."""
         return np.where(position >= 0, column[position], remembered[self.series])
+
+
+def _order(series: NDArray[np.int32]) -> Index:
+    """(n,) row numbers by series, those of one series in their order."""
+    order: Index = np.argsort(series.astype(np.uint16), kind="stable")
+    if int(series.max()) >> _DIGITS:
+        order = order[np.argsort((series[order] >> _DIGITS).astype(np.uint16), kind="stable")]
+    return order

@@ -1,6 +1,7 @@
 """Stations, their sensors and the areas they speak for: a validated registry with one column per property."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,12 +28,17 @@ __all__ = [
     "Sensor",
     "Series",
     "Station",
+    "Upstream",
     "build",
     "load",
 ]
 
 Datum = Literal["LOCAL_STAFF", "MSL_KOLAK1915"]
 """LOCAL_STAFF: the gauge zero's height over a national datum has not been surveyed. Never mixed."""
+
+
+TRAVEL_MAX_S = 259_200
+"""Three days: water that takes longer is no news of tomorrow."""
 
 
 class ConfigError(Exception):
@@ -111,6 +117,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the decoder must know of this very instrument, as its label says; see docs/wire.md."""
 
 
+class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A station whose water comes by later."""
+
+    station: str
+    travel_s: float
+    """How long it takes."""
+
+
 class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place with one device."""
 
@@ -129,6 +143,11 @@ class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     banks: Banks | None = None
     device: Device | None = None
     """None: it publishes below its own topic."""
+    gateway: str = ""
+    """What it speaks through, by any name of ours; empty: by nothing that others share. When several stations behind
+    one fall silent together, it is the gateway that is missed (contract 5.6)."""
+    upstream: tuple[Upstream, ...] = ()
+    """Stations that a forecaster of this one listens to as well; see docs/forecast.md."""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +166,8 @@ class Series:
     name: str
     quantity: str
     cadence_us: int
+    superseded: bool = False
+    """Whether another of the same quantity is computed from it: that one is shown, and rules listen to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,6 +183,14 @@ class Registry:
     limits: Limits
     devices: Mapping[tuple[str, str], tuple[str, Device]]
     """(via, the device's own id) -> station and device."""
+
+    def gateways(self) -> dict[str, tuple[str, ...]]:
+        """Gateway -> the stations behind it, where there are several: of a single one it cannot be told from it."""
+        behind: dict[str, list[str]] = {}
+        for station in self.stations.values():
+            if station.gateway:
+                behind.setdefault(station.gateway, []).append(station.id)
+        return {gateway: tuple(ids) for gateway, ids in behind.items() if len(ids) > 1}
 
     def keys(self) -> list[str]:
         """Keys of all series in the order of their index."""
@@ -214,7 +243,13 @@ def build(*, place: Place, areas: Sequence[Area], stations: Sequence[Station], w
     ------
     ConfigError : all mistakes at once
     """
-    mistakes = [f"{where}: {m}" for m in (*_area_mistakes(areas), *_station_mistakes(stations, areas))]
+    found = (
+        *_area_mistakes(areas),
+        *_station_mistakes(stations, areas),
+        *_neighbour_mistakes(stations),
+        *_upstream_mistakes(stations),
+    )
+    mistakes = [f"{where}: {m}" for m in found]
     if mistakes:
         raise ConfigError(mistakes)
     sensors = [(station, sensor) for station in stations for sensor in station.sensor]
@@ -225,6 +260,10 @@ def build(*, place: Place, areas: Sequence[Area], stations: Sequence[Station], w
             name=sensor.name,
             quantity=sensor.quantity,
             cadence_us=round((sensor.cadence_s or station.cadence_s) * SECOND_US),
+            superseded=any(
+                s.from_ is not None and (s.from_.reading, s.quantity) == (sensor.name, sensor.quantity)
+                for s in station.sensor
+            ),
         )
         for station, sensor in sensors
     )
@@ -265,8 +304,9 @@ def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Ite
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
     if len({s.id for s in stations}) < len(stations):
         yield "station ids must differ"
-    devices = [(s.device.via, _device_id(s.device)) for s in stations if s.device]
-    for via, name in {one for one in devices if devices.count(one) > 1}:
+    ids = {s.id for s in stations}
+    devices = Counter((s.device.via, _device_id(s.device)) for s in stations if s.device)
+    for via, name in (one for one, n in devices.items() if n > 1):
         yield f"device {name} of {via} stands at more than one station"
     for station in stations:
         who = f"station {station.id}"
@@ -274,6 +314,8 @@ def _station_mistakes(stations: Sequence[Station], areas: Sequence[Area]) -> Ite
             yield f"{who}: an id is 1-32 characters of A-Z a-z 0-9 _ -"
         if not (-90 <= station.lat <= 90 and -180 <= station.lon <= 180):
             yield f"{who}: lat {station.lat}, lon {station.lon} is not on earth"
+        if station.gateway in ids or station.gateway in known:
+            yield f"{who}: gateway {station.gateway!r} is the id of a station or an area; give it a name of its own"
         if not station.areas:
             yield f"{who}: areas is empty; name the areas it speaks for"
         for area in station.areas:
@@ -298,10 +340,50 @@ def _origin_mistakes(who: str, station: Station) -> Iterator[str]:
     used: list[str] = []
     for sensor in station.sensor:
         if (origin := sensor.from_) is not None:
-            raw = sent.get(origin.reading)
-            yield from origin_mistakes(f"{who}, sensor {sensor.name}", sensor.quantity, origin, raw=raw, others=used)
+            yield from origin_mistakes(f"{who}, sensor {sensor.name}", sensor.quantity, origin, sent=sent, others=used)
             used.append(origin.reading)
     for sensor in station.sensor:
         if sensor.name in used and (sensor.suspect or sensor.spike or sensor.rise_suspect_per_h):
             keys = "suspect, spike and rise_suspect_per_h"
             yield f"{who}, sensor {sensor.name}: {keys} belong at the sensor computed from it, which rules listen to"
+
+
+def _neighbour_mistakes(stations: Sequence[Station]) -> Iterator[str]:
+    series = {f"{station.id}/{sensor.name}": (station, sensor) for station in stations for sensor in station.sensor}
+    for own, (station, sensor) in series.items():
+        for key in sensor.neighbours:
+            who = f"station {station.id}, sensor {sensor.name}: neighbour {key!r}"
+            if key not in series or key == own:
+                yield f"{who} is not another series; one like 'WL-02/stage_m' is expected"
+                continue
+            other, theirs = series[key]
+            if theirs.quantity != sensor.quantity:
+                yield f"{who} is not {sensor.quantity}: unlike quantities are not compared"
+            elif (
+                sensor.quantity == "stage_m" and other is not station and "LOCAL_STAFF" in (station.datum, other.datum)
+            ):
+                yield f"{who}: survey both gauge zeros over one national datum before they are compared"
+
+
+def _upstream_mistakes(stations: Sequence[Station]) -> Iterator[str]:
+    measures = {s.id: any(sensor.quantity == "stage_m" for sensor in s.sensor) for s in stations}
+    above = {s.id: [one.station for one in s.upstream] for s in stations}
+    for station in stations:
+        who = f"station {station.id}, upstream"
+        if station.upstream and not measures[station.id]:
+            yield f"{who}: it measures no stage_m itself; only a water level has an upstream"
+        if len(set(above[station.id])) < len(above[station.id]):
+            yield f"{who}: a station is named twice"
+        for one in station.upstream:
+            if not measures.get(one.station):
+                yield f"{who}: {one.station!r} is no station that measures stage_m"
+            if not 0 < one.travel_s <= TRAVEL_MAX_S:
+                yield f"{who} {one.station}: travel_s is {one.travel_s:g} but must be above 0, {TRAVEL_MAX_S} at most"
+        seen, next_ = set[str](), list(above[station.id])
+        while next_:
+            node = next_.pop()
+            if node not in seen:
+                seen.add(node)
+                next_ += above.get(node, [])
+        if station.id in seen:
+            yield f"{who}: the water would come back to it"

@@ -112,7 +112,7 @@ def follow(
     rows = Groups.of(batch.series[at])
     at, series = at[rows.order], rows.series
     time, value = batch.time_us[at], batch.value[at]
-    slot = slot_us(span_us[series], cadence_us[series])
+    slot = rows.spread(slot_us(span_us, cadence_us))
     opens = time // slot > rows.before(time, trend.last_us) // slot
     last_us, last_value = trend.last_us.copy(), trend.last_value.copy()
     last_us[series], last_value[series] = time, value
@@ -121,9 +121,10 @@ def follow(
     if not len(asked) and not opens.any():
         return rise, after
     history = _History.of(rows, time, value, opens, trend)
-    of = series[asked]
-    gap_us = silence_us(slot_us(span_us, cadence_us), cadence_us)[rows.series[rows.starts]]
-    rise[at[asked]] = _rise(history, asked, time[asked], value[asked], span_us[of], gap_us, gate_per_h[of])
+    of, slots_us = series[asked], slot_us(span_us, cadence_us)
+    gap_us = silence_us(slots_us, cadence_us)[rows.series[rows.starts]]
+    expected = np.clip(span_us // slots_us, 1, SLOTS).astype(np.intp)[of]
+    rise[at[asked]] = _rise(history, asked, time[asked], value[asked], span_us[of], expected, gap_us, gate_per_h[of])
     slot_time_us, slot_value = history.after(trend)
     return rise, replace(after, slot_time_us=slot_time_us, slot_value=slot_value)
 
@@ -217,12 +218,20 @@ class _History:
             last = np.where((next_ < end) & (self.time[np.minimum(next_, end - 1)] < from_us), next_, last)
         return last + 1
 
+    def since_about(self, begin: NDArray[np.intp], from_us: Int64, expected: NDArray[np.intp]) -> NDArray[np.intp]:
+        """`since`, quickly where as many of the SLOTS as expected (k,), at least one, are at or after the time."""
+        found = begin + SLOTS - expected
+        right = (self.time[found] >= from_us) & ((expected == SLOTS) | (self.time[found - 1] < from_us))
+        other = np.flatnonzero(~right)
+        found[other] = self.since(begin[other], from_us[other])
+        return found
+
     def silent(self, gap_us: Int64) -> NDArray[np.intp]:
         """Position of the newest reading up to each that came after a silence of more than `gap_us` (groups,)."""
         position = np.arange(len(self.time))
-        group = np.repeat(np.arange(len(self.base)), self.new + SLOTS)
         steps_us = np.diff(self.time, prepend=self.time[:1])
-        found: NDArray[np.intp] = np.maximum.accumulate(np.where(steps_us > gap_us[group], position, -1))
+        behind = steps_us > np.repeat(gap_us, self.new + SLOTS)
+        found: NDArray[np.intp] = np.maximum.accumulate(np.where(behind, position, -1))
         return found
 
     def after(self, trend: Trend) -> tuple[Int64, Float64]:
@@ -243,6 +252,7 @@ def _rise(
     time: Int64,
     value: Float64,
     span_us: Int64,
+    expected: NDArray[np.intp],
     gap_us: Int64,
     gate_per_h: Float64,
 ) -> Float64:
@@ -252,10 +262,11 @@ def _rise(
     ----------
     at, time, value : (k,) rows of the history
     span_us, gate_per_h : (k,)
+    expected : (k,) readings that a span holds where none is missing, SLOTS at most
     gap_us : (groups,)
     """
     from_us, begin = time - span_us, history.before(at)
-    oldest, last = history.since(begin, from_us), begin + SLOTS - 1
+    oldest, last = history.since_about(begin, from_us, expected), begin + SLOTS - 1
     held = oldest <= last
     oldest = np.where(held, oldest, last)
     covered_us = time - history.time[oldest]

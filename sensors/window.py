@@ -27,6 +27,8 @@ class Window:
     earlier_value: Float64
     still_us: Int64
     """(series, 2) time covered by readings that stayed in one band of values, see `flat.still`."""
+    calm_us: Int64
+    """(series, 2) the same with the wider bands of an attenuated signal; 0 where nobody asks for it."""
 
     @classmethod
     def empty(cls, series: int) -> Self:
@@ -38,4 +40,5 @@ class Window:
             earlier_us=np.full(series, NEVER, dtype=np.int64),
             earlier_value=np.full(series, np.nan),
             still_us=np.zeros((series, 2), dtype=np.int64),
+            calm_us=np.zeros((series, 2), dtype=np.int64),
         )

@@ -12,6 +12,8 @@ from sensors.flags import Flags, usable
 
 DAY_US = 86_400_000_000
 """Days are counted from 1970-01-01 in UTC. In Thailand such a day begins at 07:00: it is the rain day."""
+BY_CHECKS = "takean/checks"
+"""Who says a flag anew when no person does. What a person said stands: no check says anything against it."""
 
 
 class Away(Exception):
@@ -94,6 +96,39 @@ class Hours:
     max: Float64
     flag: Flags
     """(n,) the worst"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A flag that was said anew."""
+
+    number: int
+    """Rising."""
+    time_us: int
+    """Of the reading."""
+    flag: int
+    checks: int
+    flag_before: int
+    by: str
+    """Account of a person, or `takean/checks`."""
+    reason: str
+    """A person's."""
+    at_us: int
+
+
+class Reviewer(Protocol):
+    """Lets people say anew how far readings can be believed. Nothing that is stored is changed."""
+
+    def review(self, key: str, *, from_us: int, to_us: int, flag: int, by: str, reason: str, at_us: int) -> int:
+        """Give all readings of a series with from_us <= time < to_us a person's flag; how many there are.
+
+        Raises
+        ------
+        ValueError : there are too many
+        """
+
+    def revisions(self, key: str, *, from_us: int, to_us: int, limit: int) -> list[Revision]:
+        """The newest that were said anew of readings with from_us <= time < to_us, newest first."""
 
 
 class SeriesReader(Protocol):

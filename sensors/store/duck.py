@@ -2,7 +2,6 @@
 be repeats. Rows whose closed day lies in a file may leave it, see `sensors.store.retention_rows`.
 """
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from sensors.store.flag_revisions import FlagRevisions
 from sensors.store.newest import Newest
 from sensors.store.repeats import states_of_late
 from sensors.store.retention_rows import TrimmedDays
+from sensors.store.reviews import Reviews
 from sensors.store.schema import SCHEMA
 
 MEMORY_LIMIT = "512MB"
@@ -60,8 +60,15 @@ class DuckStore:
         self._last_seq = int(self._cursors.read(queries.LAST_SEQ, {})["seq"][0])
         self.trimmed = TrimmedDays(self._db, days)
         self._flags = FlagRevisions(self._cursors)
-        self._revising = threading.Lock()
         self._newest = Newest(*queries.latest(self._cursors.read, self._newest_rows(), self._ids.tolist()))
+        self.reviews = Reviews(
+            self._cursors,
+            self._flags,
+            rows_of=lambda low, high, ask: self.trimmed.consistently(lambda: ask(*self._stored(low, high, ()))),
+            ids=self._ids,
+            id_of=self._id_of,
+            shown=self._newest.reflag,
+        )
 
     # ---- writing: one thread
 
@@ -108,16 +115,7 @@ class DuckStore:
 
     def revise(self, key: str, time_us: int, flag: int, checks: int, *, by: str, at_us: int) -> None:
         """See the contract."""
-        with self._revising:
-            day, end_us = time_us // DAY_US, time_us + 1
-            of = PageOf(day=day, keys=[key], from_us=time_us, to_us=end_us, through_seq=self._last_seq, rows=1)
-            found = self.page(of)
-            if not len(found["seq"]):
-                raise KeyError(f"{key}: nothing was measured at {time_us}")
-            before = int(found["flag"][0]), int(found["checks"][0])
-            self._flags.add(self._id_of[key], time_us, now=(flag, checks), before=before, by=by, at_us=at_us)
-            if key in self._place:
-                self._newest.reflag(self._place[key], time_us, flag)
+        self.reviews.revise(key, time_us, flag, checks, by=by, at_us=at_us)
 
     def flag_stamps(self) -> Mapping[int, str]:
         """See `FlagRevisions.stamps`."""

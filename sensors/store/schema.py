@@ -17,6 +17,7 @@ create table if not exists revision_of_flag (
     checks uinteger not null, flag_before utinyint not null, checks_before uinteger not null,
     revised_by varchar not null, at_us bigint not null
 );
+alter table revision_of_flag add column if not exists reason varchar default '';
 create view if not exists flag_now as
     select series, time_us, arg_max(flag, number) as flag, arg_max(checks, number) as checks
     from revision_of_flag group by series, time_us;

@@ -1,6 +1,7 @@
 """The checks, clocks and slopes once more, as a loop over rows that reads like their sentences."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
 from math import floor, isnan
 from statistics import median
@@ -44,23 +45,28 @@ class PlainChecks:
     newest: Believed | None = None
     earlier: Believed | None = None
     still_us: list[int] = field(default_factory=lambda: [0, 0])
+    calm_us: list[int] = field(default_factory=lambda: [0, 0])
 
     def flags(self, time_us: int, value: float, *, clock: int, conflict: bool) -> tuple[list[int], bool]:
         """Flags in the order of Check, and whether the reading is fresh."""
-        gross = self._gross(value)
+        gross = self._gross(time_us, value)
         fresh = gross < 4 and clock < 3 and not conflict and (self.newest is None or time_us > self.newest.time_us)
         rate = gap = spike = flat = 9 if isnan(value) else 2
         if fresh:
             rate, gap, spike, flat = self._in_time(time_us, value)
         return [gross, rate, gap, clock, 3 if conflict else 1, spike, flat], fresh
 
-    def _gross(self, value: float) -> int:
+    def _gross(self, time_us: int, value: float) -> int:
         at, i = self.limits, self.index
         if isnan(value):
             return 9
         if value < at.fail_low[i] or value > at.fail_high[i]:
             return 4
-        return 3 if value < at.suspect_low[i] or value > at.suspect_high[i] else 1
+        if value < at.suspect_low[i] or value > at.suspect_high[i]:
+            return 3
+        month = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us, hours=7)).month - 1
+        off_season = at.seasonal[i] and (value < at.season_low[i, month] or value > at.season_high[i, month])
+        return 3 if off_season else 1
 
     def _in_time(self, time_us: int, value: float) -> tuple[int, int, int, int]:
         at, i, before = self.limits, self.index, self.newest
@@ -93,7 +99,22 @@ class PlainChecks:
         return not (change > self.limits.rise_suspect_per_h[i] * hours or change > self.limits.spike[i])
 
     def _flat(self, now: Believed, *, near: bool) -> int:
-        eps = float(self.limits.flat_eps[self.index])
+        at, i = self.limits, self.index
+        self.still_us = self._stood(now, self.still_us, float(at.flat_eps[i]), near=near)
+        stood, suspect, fail = max(self.still_us), at.flat_suspect_us[i], at.flat_fail_us[i]
+        if fail and stood >= fail:
+            return 4
+        found = 3 if suspect and stood >= suspect else 1
+        if at.calm_us[i]:
+            repeats = at.calm_range[i] == 0  # of an amount, but for none
+            counts = not repeats or now.value != 0
+            self.calm_us = self._stood(now, self.calm_us, float(at.calm_range[i]), near=near) if counts else [0, 0]
+            if max(self.calm_us) >= at.calm_us[i]:
+                return 3
+        return found
+
+    def _stood(self, now: Believed, so_far_us: list[int], eps: float, *, near: bool) -> list[int]:
+        found = []
         for k, shift in enumerate((0.0, 0.5)):
             stays = self.newest is not None and (
                 now.value == self.newest.value
@@ -102,15 +123,8 @@ class PlainChecks:
                 and floor(now.value / (2 * eps) + shift) == floor(self.newest.value / (2 * eps) + shift)
             )
             counted = now.time_us - self.newest.time_us if self.newest is not None and near else 0
-            self.still_us[k] = self.still_us[k] + counted if stays else 0
-        stood, suspect, fail = (
-            max(self.still_us),
-            self.limits.flat_suspect_us[self.index],
-            self.limits.flat_fail_us[self.index],
-        )
-        if fail and stood >= fail:
-            return 4
-        return 3 if suspect and stood >= suspect else 1
+            found.append(so_far_us[k] + counted if stays else 0)
+        return found
 
 
 def plain_flags(batch: ReadingBatch, conflict: list[bool], clock: list[int], limits: Limits) -> list[list[int]]:

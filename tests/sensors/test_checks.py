@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensors.batch import Bool, ReadingBatch
 from sensors.checks import Flagged, flag
 from sensors.flags import Check, Flag, Flags, pack, roll_up, unpack
-from sensors.stations import Sensor
+from sensors.sensor import Season, Sensor
 from sensors.window import NEVER, Window
 from tests.builders import MINUTE_US, T0_US, batch, cut, registry, station, thorough
 from tests.sensors.plain import plain_flags
@@ -19,10 +19,24 @@ RISING = Sensor(quantity="stage_m", suspect=(-0.5, 8.0), rise_suspect_per_h=6.0,
 LEAPING = Sensor(quantity="stage_m", spike=0.5)
 STANDING = Sensor(quantity="stage_m", spike=0.5, flat_eps=0.05, flat_suspect_s=180, flat_fail_s=360)
 RARE = Sensor(quantity="rain_mm")
-REG = registry(station("A", RISING), station("B", LEAPING), station("C", STANDING), station("D", RARE))
+CALM = Sensor(
+    quantity="stage_m",
+    flat_suspect_s=0,
+    flat_fail_s=0,
+    calm_range=0.1,
+    calm_s=240,
+    season=(
+        Season(months=(11,), low=0.0, high=1.06, source="test"),
+        Season(months=(12,), low=0, high=9, source="test"),
+    ),
+)
+AMOUNT = Sensor(quantity="rain_mm", calm_s=180)
+REG = registry(
+    *(station(id, one) for id, one in zip("ABCDEF", (RISING, LEAPING, STANDING, RARE, CALM, AMOUNT), strict=True))
+)
 LIMITS = REG.limits
-RATED, SPIKED, FLATTED = 0, 1, 2
-EMPTY = Window.empty(4)
+RATED, SPIKED, FLATTED, RARELY, CALMED, REPEATED = range(6)
+EMPTY = Window.empty(6)
 NAN = float("nan")
 
 
@@ -155,6 +169,42 @@ def test_a_reading_whose_clock_is_doubted_never_blinds_its_station() -> None:
     assert flagged.fresh.tolist() == [False, True]
 
 
+@pytest.mark.parametrize(("value", "expected"), [(1.0, 1), (1.07, 3), (-0.01, 3), (-5.01, 4), (NAN, 9)])
+def test_what_a_station_does_not_show_in_this_month_is_doubted_and_never_failed(value: float, expected: int) -> None:
+    assert flags_of(batch([value], series=CALMED), Check.GROSS_RANGE) == [expected]
+
+
+def test_a_month_ends_at_midnight_in_thailand() -> None:
+    midnight_us = T0_US - 50 * MINUTE_US - 6 * 60 * MINUTE_US + 9 * 24 * 60 * MINUTE_US - 7 * 60 * MINUTE_US
+    readings = batch([5.0, 5.0], series=CALMED, times_us=[midnight_us - 1, midnight_us])
+    assert flags_of(readings, Check.GROSS_RANGE) == [Flag.SUSPECT, Flag.GOOD]
+
+
+def test_a_signal_that_moves_too_little_for_too_long_is_doubted() -> None:
+    faint = [1.0, 1.04, 1.01, 1.03, 1.02, 1.04, 1.0]
+    assert flags_of(batch(faint, series=CALMED), Check.FLAT_LINE) == [1, 1, 1, 1, 3, 3, 3]
+    lively = [1.0, 1.04, 1.25, 1.03, 1.02, 1.3, 1.0]
+    assert flags_of(batch(lively, series=CALMED), Check.FLAT_LINE) == [1] * 7
+
+
+def test_an_amount_that_repeats_is_doubted_and_no_rain_is_not() -> None:
+    assert flags_of(batch([0.4] * 6 + [0.6], series=REPEATED), Check.FLAT_LINE) == [1, 1, 1, 3, 3, 3, 1]
+    assert flags_of(batch([0.0] * 9, series=REPEATED), Check.FLAT_LINE) == [1] * 9
+
+
+def test_the_same_rain_for_half_a_day_is_doubted_at_its_default_settings() -> None:
+    hours = batch([1.2] * 30, series=RARELY, step_us=MINUTE_US)
+    assert Flag.SUSPECT not in flags_of(hours, Check.FLAT_LINE)
+    long = batch([1.2] * 800, series=RARELY, step_us=MINUTE_US)
+    assert flags_of(long, Check.FLAT_LINE) == [1] * 720 + [3] * 80
+
+
+@pytest.mark.parametrize("series", range(6))
+def test_a_batch_may_hold_one_series_alone(series: int) -> None:
+    """Also where others of the registry have checks that it has not."""
+    assert checked(batch([1.0, 1.01, 1.02], series=series)).flag.max() <= Flag.UNKNOWN
+
+
 def test_an_empty_batch_is_a_batch() -> None:
     flagged = checked(batch([]), EMPTY)
     assert len(flagged.flag) == 0
@@ -175,7 +225,7 @@ def test_packed_flags_come_back(column: list[int]) -> None:
 VALUES = [0.0, 0.04, 1.0, 1.05, 1.09, 1.55, 3.0, 9.0, 999.0, NAN]
 rows_strategy = st.lists(
     st.tuples(
-        st.integers(0, 3),
+        st.integers(0, 5),
         st.integers(1, 4) | st.integers(-6, 40),  # minutes after the row before
         st.sampled_from(VALUES),
         st.sampled_from([1, 1, 1, 2, 3]),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sensors import stations
+from sensors.sensor import Season
 from sensors.stations import Area, ConfigError, GaugeZero, Sensor, build
 from takean.settings import SAMPLE
 from tests.builders import PLACE, registry, station
@@ -98,3 +99,57 @@ def test_an_unreadable_file_is_refused_with_its_name(tmp_path: Path, text: str) 
         stations.load(path)
     with pytest.raises(ConfigError, match="no such file"):
         stations.load(tmp_path / "none.toml")
+
+
+def test_limits_by_the_month_cost_no_column_where_nobody_has_any() -> None:
+    wet = Season(months=(9, 10), low=0.5, high=6.0, source="2012-2025")
+    limits = registry(station("A", Sensor(quantity="stage_m", season=(wet,))), station("B")).limits
+    assert limits.seasonal.tolist() == [True, False]
+    np.testing.assert_array_equal(limits.season_high[:, 8:11], [[6.0, 6.0, np.nan], [np.nan] * 3])
+    assert registry(station("A"), station("B")).limits.season_high.shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "mistake"),
+    [
+        (Sensor(quantity="stage_m", calm_range=0.1), "calm_range is 0.1 and calm_s None"),
+        (Sensor(quantity="stage_m", calm_range=0.0, calm_s=60), "both must be above 0"),
+        (Sensor(quantity="stage_m", calm_s=60), "without a calm_range"),
+        (Sensor(quantity="rain_mm", calm_s=-1), "calm_s is -1"),
+        (Sensor(quantity="stage_m", neighbours=("B/stage_m",)), "belong together"),
+        (Sensor(quantity="stage_m", neighbours=("B/stage_m",), neighbour_differs=0.0), "must be above 0"),
+        (Sensor(quantity="stage_m", neighbours=("C/stage_m",), neighbour_differs=0.3), "is not another series"),
+        (Sensor(quantity="stage_m", neighbours=("A/stage_m",), neighbour_differs=0.3), "is not another series"),
+        (Sensor(quantity="stage_m", neighbours=("B/rain_mm",), neighbour_differs=0.3), "unlike quantities"),
+        (Sensor(quantity="stage_m", neighbours=("B/stage_m",), neighbour_differs=0.3), "survey both gauge zeros"),
+        (Sensor(quantity="stage_m", season=(Season(months=(0,), low=0, high=1, source="x"),)), "each of 1-12"),
+        (Sensor(quantity="stage_m", season=(Season(months=(5, 5), low=0, high=1, source="x"),)), "at most once"),
+        (Sensor(quantity="stage_m", season=(Season(months=(5,), low=2, high=1, source="x"),)), "must rise"),
+    ],
+)
+def test_a_check_that_cannot_be_is_refused_in_words(sensor: Sensor, mistake: str) -> None:
+    with pytest.raises(ConfigError, match=mistake):
+        registry(station("A", sensor), station("B", Sensor(quantity="stage_m"), Sensor(quantity="rain_mm")))
+
+
+def test_every_check_of_a_sensor_is_read_from_the_file(tmp_path: Path) -> None:
+    sample = (SAMPLE / "stations.toml").read_text(encoding="utf-8")
+    station_1 = sample.index('id = "WL-01"')
+    more = """
+calm_range = 0.02
+calm_s = 43200
+season = [{ months = [12, 1, 2], low = -0.2, high = 3.0, source = "test" }]
+neighbours = ["WL-01/stage_m@2"]
+neighbour_differs = 0.1
+[[station.sensor]]
+quantity = "stage_m"
+id = "2"
+[[station.sensor]]
+quantity = "battery_v"
+"""
+    path = tmp_path / "stations.toml"
+    tail = sample[station_1:].replace('\n[[station.sensor]]\nquantity = "battery_v"', more, 1)
+    path.write_text(sample[:station_1] + tail, encoding="utf-8")
+    reg = stations.load(path)
+    at = reg.index["WL-01", "stage_m"]
+    assert (reg.limits.calm_range[at], reg.limits.season_high[at, 1]) == (0.02, 3.0)

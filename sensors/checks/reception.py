@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
-from sensors.flags import FAIL, GOOD, MISSING, SUSPECT, UNKNOWN, Check, Flags, roll_up
+from sensors.flags import AT_RECEPTION, FAIL, GOOD, MISSING, SUSPECT, UNKNOWN, Check, Flags, roll_up
 from sensors.flat import flat_line, still
 from sensors.groups import Groups
 from sensors.stations import Limits
@@ -23,6 +23,7 @@ GAP_CADENCES = 1.5
 IN_TIME = [Check.RATE_OF_CHANGE, Check.GAP, Check.SPIKE, Check.FLAT_LINE]
 """The checks that compare a reading with those before it."""
 HOUR_US = 3_600_000_000
+BANGKOK_US = 7 * HOUR_US
 T = TypeVar("T", bound=np.generic)
 
 
@@ -31,7 +32,7 @@ class Flagged:
     """Answer of `flag`, aligned with the batch."""
 
     per_check: Flags
-    """(len(Check), n)"""
+    """(AT_RECEPTION, n)"""
     flag: Flags
     """(n,) the worst of them."""
     fresh: Bool
@@ -56,18 +57,19 @@ def flag(batch: ReadingBatch, conflict: Bool, clock: Flags, window: Window, limi
     -------
     Flagged : inputs are not modified; two batches one after the other give what both at once would
 
-    Source: QARTOD Water Level manual v2.1, tests 1, 4, 6, 7 and 8.
+    Source: QARTOD Water Level manual v2.1, tests 1, 4 to 8 and 10.
     """
     n = len(batch)
-    per_check = np.empty((len(Check), n), dtype=np.uint8)
+    per_check = np.empty((AT_RECEPTION, n), dtype=np.uint8)
     per_check[Check.GROSS_RANGE] = gross_range(batch.value, batch.series, limits)
+    _doubt_season(batch, per_check, limits)
     per_check[Check.CLOCK] = clock
     per_check[Check.CONFLICT] = np.where(conflict, SUSPECT, GOOD)
     believable = (per_check[Check.GROSS_RANGE] < FAIL) & (clock < SUSPECT) & ~conflict
 
     rows = Groups.of(batch.series)
     fresh = np.empty(n, dtype=np.bool_)
-    fresh[rows.order] = _newer(rows, batch.time_us[rows.order], believable[rows.order], window.last_us)
+    fresh[rows.order] = newer(rows, batch.time_us[rows.order], believable[rows.order], window.last_us)
     per_check[IN_TIME] = np.where(np.isnan(batch.value), MISSING, UNKNOWN)
     at = rows.order[fresh[rows.order]]
     if len(at):
@@ -84,10 +86,32 @@ def gross_range(value: Float64, series: NDArray[np.int32], limits: Limits) -> Fl
     flags : (n,) MISSING where NaN, FAIL outside the instrument's range, SUSPECT outside the station's, else GOOD
     """
     flags = np.full(len(value), GOOD, dtype=np.uint8)
-    flags[(value < limits.suspect_low[series]) | (value > limits.suspect_high[series])] = SUSPECT
-    flags[(value < limits.fail_low[series]) | (value > limits.fail_high[series])] = FAIL
+    flags[(value < limits.suspect_low.take(series)) | (value > limits.suspect_high.take(series))] = SUSPECT
+    flags[(value < limits.fail_low.take(series)) | (value > limits.fail_high.take(series))] = FAIL
     flags[np.isnan(value)] = MISSING
     return flags
+
+
+def _doubt_season(batch: ReadingBatch, per_check: Flags, limits: Limits) -> None:
+    """Doubt what is good, and outside what the station shows in this month (QARTOD test 5: never fails)."""
+    if not limits.season_low.size:
+        return
+    at = np.flatnonzero(limits.seasonal[batch.series])
+    if not len(at):
+        return
+    series, value = batch.series[at], batch.value[at]
+    month = month_of(batch.time_us[at])
+    with np.errstate(invalid="ignore"):
+        off = (value < limits.season_low[series, month]) | (value > limits.season_high[series, month])
+    gross = per_check[Check.GROSS_RANGE]
+    gross[at[off]] = np.maximum(gross[at[off]], SUSPECT)
+
+
+def month_of(time_us: Int64) -> Int64:
+    """(n,) month in Bangkok, 0 for January."""
+    local = (time_us + BANGKOK_US).astype("datetime64[us]").astype("datetime64[M]")
+    month: Int64 = local.astype(np.int64) % 12
+    return month
 
 
 def leaps(change: Float64, step_us: Int64, rise_per_h: Float64, spike: Float64) -> tuple[Bool, Bool]:
@@ -107,9 +131,9 @@ def leaps(change: Float64, step_us: Int64, rise_per_h: Float64, spike: Float64) 
     return size > rise_per_h * (step_us / HOUR_US), size > spike
 
 
-def _newer(rows: Groups, time: Int64, believable: Bool, last_us: Int64) -> Bool:
+def newer(rows: Groups, time: Int64, believable: Bool, last_us: Int64) -> Bool:
     """(n,) believable rows newer than all believable ones of their series before them."""
-    carried = last_us[rows.series]
+    carried = rows.spread(last_us)
     ascends = np.ones(len(time), dtype=np.bool_)
     np.greater(time[1:], time[:-1], out=ascends[1:])
     ascends[rows.starts] = True
@@ -134,18 +158,18 @@ def _compare(
     """
     series, time, value = rows.series, batch.time_us[at], batch.value[at]
     before_us, before = rows.before(time, window.last_us), rows.before(value, window.last_value)
-    earlier_us, earlier = rows.before(before_us, window.earlier_us), rows.before(before, window.earlier_value)
-    gap_us = GAP_CADENCES * limits.cadence_us[series]
+    gap_us = rows.spread(GAP_CADENCES * limits.cadence_us)
     step_us = np.where(before_us == NEVER, 0, time - before_us)
     near = (before_us != NEVER) & (step_us <= gap_us)
     per_check[Check.GAP, at] = np.where(near, GOOD, UNKNOWN)
 
-    rise, spike = limits.rise_suspect_per_h[series], limits.spike[series]
+    rise, spike = rows.spread(limits.rise_suspect_per_h), rows.spread(limits.spike)
     fast, large = leaps(value - before, step_us, rise, spike)
     jump = np.zeros(len(at), dtype=np.int8)
-    rate = np.where(near | np.isnan(rise), GOOD, UNKNOWN)
-    lone = np.where(near | np.isnan(spike), GOOD, UNKNOWN)
+    rate = np.where(near | rows.spread(np.isnan(limits.rise_suspect_per_h)), GOOD, UNKNOWN)
+    lone = np.where(near | rows.spread(np.isnan(limits.spike)), GOOD, UNKNOWN)
     if (leapt := fast | large).any():
+        earlier_us, earlier = rows.before(before_us, window.earlier_us), rows.before(before, window.earlier_value)
         back_us = np.where(earlier_us == NEVER, 0, time - earlier_us)
         far = np.logical_or(*leaps(value - earlier, back_us, rise, spike))
         returns = _returns(rows, leapt, leapt & ~far, window)
@@ -159,19 +183,43 @@ def _compare(
     per_check[Check.RATE_OF_CHANGE, at], per_check[Check.SPIKE, at] = rate, lone
 
     counted_us = np.where(near, step_us, 0)
-    still_us = still(rows, value, before, counted_us, limits.flat_eps[series], window.still_us)
-    per_check[Check.FLAT_LINE, at] = flat_line(still_us.max(axis=1), limits, series)
+    still_us = still(rows, value, before, counted_us, rows.spread(limits.flat_eps), window.still_us)
+    flat = flat_line(still_us.max(axis=1), limits, rows)
+    calm_us = _calm(rows, value, before, counted_us, flat, window, limits)
+    per_check[Check.FLAT_LINE, at] = flat
 
     ends = rows.ends
     last = series[ends]
     return Window(
-        last_us=_put(window.last_us, last, time[ends]),
-        last_value=_put(window.last_value, last, value[ends]),
-        last_jump=_put(window.last_jump, last, jump[ends]),
-        earlier_us=_put(window.earlier_us, last, before_us[ends]),
-        earlier_value=_put(window.earlier_value, last, before[ends]),
-        still_us=_put(window.still_us, last, still_us[ends]),
+        last_us=put(window.last_us, last, time[ends]),
+        last_value=put(window.last_value, last, value[ends]),
+        last_jump=put(window.last_jump, last, jump[ends]),
+        earlier_us=put(window.earlier_us, last, before_us[ends]),
+        earlier_value=put(window.earlier_value, last, before[ends]),
+        still_us=put(window.still_us, last, still_us[ends]),
+        calm_us=calm_us,
     )
+
+
+def _calm(
+    rows: Groups, value: Float64, before: Float64, counted_us: Int64, flat: Flags, window: Window, limits: Limits
+) -> Int64:
+    """Doubt in `flat` what has moved too little for too long (QARTOD test 10), or repeats an amount; how long each
+    series has, for the window.
+
+    It is the flat line once more, with a wider band and a longer time: few series have it. An amount of nothing lies in
+    no band.
+    """
+    at = np.flatnonzero(rows.spread(limits.calm_us > 0))
+    if not len(at):
+        return window.calm_us
+    some = Groups.adjacent(rows.series[at])
+    eps = limits.calm_range[some.series]
+    now, then = (np.where((eps == 0) & (column[at] == 0), np.nan, column[at]) for column in (value, before))
+    lasted_us = still(some, now, then, counted_us[at], eps, window.calm_us)
+    calm = lasted_us.max(axis=1) >= limits.calm_us[some.series]
+    flat[at[calm]] = np.maximum(flat[at[calm]], SUSPECT)
+    return put(window.calm_us, some.series[some.ends], lasted_us[some.ends])
 
 
 def _returns(rows: Groups, leapt: Bool, could: Bool, window: Window) -> Bool:
@@ -187,7 +235,7 @@ def _returns(rows: Groups, leapt: Bool, could: Bool, window: Window) -> Bool:
     return returns
 
 
-def _put(column: NDArray[T], series: NDArray[np.int32], value: NDArray[T]) -> NDArray[T]:
+def put(column: NDArray[T], series: NDArray[np.int32], value: NDArray[T]) -> NDArray[T]:
     """A column of the window with some series changed."""
     changed = column.copy()
     changed[series] = value
