@@ -11,12 +11,13 @@ from alerts import lifecycle, loss
 from alerts.columns import Told
 from alerts.episode import AreaStatus, Episode, Kind, Used, apply, episode_id
 from alerts.evidence import NOT_HELD, LadderState, known, young
+from alerts.ladders import NO_SERIES
 from alerts.lifecycle import FOUND, LOST, REFOLDED, UNHEARD, Cell, Change
 from alerts.loss import Lost
 from alerts.route import Routes
 from alerts.rules import RuleSet
 from alerts.tracks import DAY_US, bound_us
-from alerts.words import compact_utc
+from alerts.words import STATION_HAZARDS, compact_utc
 from sensors.batch import Bool, Float64, Int64
 from sensors.calibration import Calibration
 from sensors.flags import Flag
@@ -49,6 +50,8 @@ class Cells:
     """(series,) a reading older than this does not speak for now (contract 5.3)."""
     station: Int64
     """(series,) which station each belongs to."""
+    spoken: Int64
+    """(p,) the series that each ladder listens to; of what composite rules climb, one of those it rests on."""
 
     @classmethod
     def of(cls, kind: Kind, registry: Registry, rules: RuleSet, routes: Routes) -> "Cells":
@@ -58,16 +61,24 @@ class Cells:
         ladders_of: dict[Key, list[int]] = {}
         warning = np.full(len(registry.series), np.inf)
         for p, (series, hazard) in enumerate(zip(ladders.series.tolist(), ladders.hazard, strict=True)):
-            keys = tuple((area, hazard) for area in registry.stations[registry.series[series].station].areas)
+            keys = tuple((area, hazard) for area in ladders.areas[p] if hazard)
             of_ladder.append(keys)
             for key in keys:
                 ladders_of.setdefault(key, []).append(p)
-            if not ladders.rise[p]:
+            if ladders.by_value[p] and hazard:
                 warning[series] = min(warning[series], ladders.enter[1:, p].min())
         own: dict[str, list[int]] = {station: [] for station in registry.stations}
         for index, one in enumerate(registry.series):
             own[one.station].append(index)
-        ruled = set(ladders.series.tolist())
+        ruled = {
+            s
+            for s, hazard in zip(ladders.series.tolist(), ladders.hazard, strict=True)
+            if hazard not in STATION_HAZARDS
+        }
+        spoken = ladders.series.tolist()
+        begin = len(ladders) - len(ladders.composites)
+        for p, climbed in enumerate(ladders.composites.ladders, start=begin):
+            spoken[p] = int(ladders.series[climbed.members[0]])
         derived = Calibration.of(registry)
         sent = dict(zip(derived.out.tolist(), derived.raw.tolist(), strict=True))
         return cls(
@@ -84,6 +95,7 @@ class Cells:
             ),
             warning=warning,
             late_us=bound_us(registry.limits.cadence_us),
+            spoken=np.array(spoken, dtype=np.int64),
             station=np.unique([one.station for one in registry.series], return_inverse=True)[1].astype(np.int64),
         )
 
@@ -186,7 +198,8 @@ class Cells:
         """
         level = lost.over(ladders)
         absence = self.rules.absence.hazard if self.rules.absence else ""
-        spoken_for = {*self.ladders_of, *((s, absence) for s in self.registry.stations if absence)}
+        silent = (*self.registry.stations, *self.registry.gateways()) if absence else ()
+        spoken_for = {*self.ladders_of, *((one, absence) for one in silent)}
         for key in {**dict.fromkeys(self.ladders_of), **dict.fromkeys(stories)}:
             rungs, story = self.ladders_of.get(key), stories.get(key)
             if rungs is None and key in spoken_for:
@@ -215,7 +228,7 @@ class Cells:
         """
         laid, level = self.rules.ladders, ladders.level()
         # A slope is known later than its value: it cannot hold up what the values say is over.
-        fresh = ~stale[laid.series]
+        fresh = ~stale[self.spoken]
         up, down = ((us, fresh & young(us, now_us, laid)) for us in (ladders.last_us, ladders.value_us))
         for key, rungs in self.ladders_of.items():
             story = stories.get(key)
@@ -223,16 +236,20 @@ class Cells:
                 continue
             falling = story.judged_level <= story.public_level
             newest, can_speak = (column[rungs] for column in (down if falling else up))
-            late_us = self.late_us[laid.series[rungs]]
+            late_us = self.late_us[self.spoken[rungs]]
             speaks = can_speak & (now_us - newest <= late_us) & (newest > story.since_us)
             if falling:
                 agreed = bool(speaks.all())
             else:
                 stands = (ladders.above_us[story.judged_level - 1 :, rungs] != NOT_HELD).any(axis=0)
-                agreed = bool((speaks & stands & (level[rungs] >= story.judged_level)).any())
+                stands |= laid.series[rungs] == NO_SERIES  # its level says all there is
+                there = stands & (level[rungs] >= story.judged_level)
+                # A second sensor that stands there is a second voice, whichever of the two was judged first.
+                voices = laid.series[rungs[there & can_speak & (now_us - newest <= late_us)]]
+                agreed = bool((speaks & there).any()) or len(np.unique(voices)) > 1
             waited = now_us - story.since_us > laid.down_for_us[:, rungs].max() + late_us.max()
             if agreed or (waited and story.judged_level == story.public_level == 0):
-                event_us = int(newest[speaks].max()) if agreed else now_us
+                event_us = int(newest[speaks].max(initial=story.since_us)) if agreed else now_us
                 yield from lifecycle.follow(story, routes=self.routes, event_us=event_us, now_us=now_us)
 
     def heard(self, ladders: LadderState, *, stale: Bool, stories: Stories, now_us: int) -> Iterator[Change]:
@@ -265,27 +282,37 @@ class Cells:
 
     def _known(self, ladders: LadderState, stale: Bool, now_us: int) -> Bool:
         """(p,) whether each ladder's evidence says anything now."""
-        return known(ladders, now_us, self.rules.ladders) & ~stale[self.rules.ladders.series]
+        single = known(ladders, now_us, self.rules.ladders) & ~stale[self.spoken]
+        return self.rules.ladders.composites.known(ladders, single)
 
     def _used(self, told: Told, at: int) -> Used:
         ladder, from_level, to_level = int(told.ladder[at]), int(told.from_level[at]), int(told.to_level[at])
-        rising, ladders = to_level > from_level, self.rules.ladders
-        step = to_level if rising else max(from_level, 1)
-        rule = ladders.rule_at(ladder, step)
+        rising, ladders, decider = to_level > from_level, self.rules.ladders, int(told.decider[at])
+        rule = ladders.rule_at(ladder, to_level if rising else max(from_level, 1))
         came_back = from_level == to_level
+        # What a fall that a reading brought about by coming or going leaves is its value.
+        heard = told.flag[at] <= Flag.UNKNOWN
         return Used(
             rule=loss.RULE if came_back else rule.id,
             rule_version=loss.VERSION if came_back else rule.version,
             series=self.registry.series[int(told.series[at])].key,
             time_us=int(told.time_us[at]),
-            value=float(told.value[at]),
+            value=ladders.shown(decider, float(told.value[at])) if heard else float(told.value[at]),
             flag=int(told.flag[at]),
             seq=int(told.seq[at]),
-            threshold=float(ladders.enter[rule.level - 1, ladder] if rising else ladders.leave[step - 1, ladder]),
+            threshold=ladders.shown(decider, self._line(decider, from_level, to_level)),
             truth=rising,
-            # A fall that a reading brought about by coming or going has no slope of its own to show.
-            per_h=bool(ladders.rise[ladder] and told.flag[at] <= Flag.UNKNOWN),
+            per_h=bool(ladders.rise[decider] and heard),
+            input=ladders.listens(decider).label() if heard and not ladders.rise[decider] else "",
+            arrives_us=int(told.time_us[at] + ladders.travel_us[decider]) if ladders.travel_us[decider] else 0,
         )
+
+    def _line(self, decider: int, from_level: int, to_level: int) -> float:
+        """The threshold that a reading of a ladder crossed."""
+        ladders = self.rules.ladders
+        lines = ladders.enter if to_level > from_level else ladders.leave
+        steps = [max(to_level if to_level > from_level else from_level, 1) - 1, 2, 1, 0]
+        return next((float(lines[k, decider]) for k in steps if np.isfinite(lines[k, decider])), 0.0)
 
 
 def keep(stories: dict[Key, Episode], change: Change) -> None:

@@ -81,10 +81,12 @@ class Told(Columns):
     """Arrival number of the deciding reading."""
     series: NDArray[np.int32]
     ladder: NDArray[np.intp]
+    decider: NDArray[np.intp]
+    """The ladder that the deciding reading moved: the same, but for what composite rules say."""
     time_us: Int64
     """Judged time of the deciding reading."""
     value: Float64
-    """What the ladder listened to there: the value, or the slope per hour."""
+    """What that ladder listened to there: the value, the slope per hour, or what else its rules name."""
     flag: Flags
     from_level: Int64
     to_level: Int64
@@ -103,6 +105,7 @@ class Told(Columns):
             seq=empty,
             series=empty.astype(np.int32),
             ladder=empty.astype(np.intp),
+            decider=empty.astype(np.intp),
             time_us=empty,
             value=empty.astype(np.float64),
             flag=empty.astype(np.uint8),
@@ -122,6 +125,7 @@ class Told(Columns):
             seq=rows.seq[at],
             series=rows.series[at],
             ladder=changes.ladder,
+            decider=changes.ladder,
             time_us=rows.time_us[at],
             value=changes.value,
             flag=flag[at],
@@ -130,9 +134,34 @@ class Told(Columns):
             late=np.zeros(len(at), dtype=np.bool_),
         )
 
+    @classmethod
+    def heard(cls, rows: Rows, changes: LevelChanges, flag: Flags) -> Self:
+        """What members of composite rules heard at each of some rows: no change of their own."""
+        if not len(changes.told_row):
+            return cls.none()
+        at, level = changes.told_row, np.zeros(len(changes.told_row), dtype=np.int64)
+        return cls(
+            by=rows.seq[at],
+            seq=rows.seq[at],
+            series=rows.series[at],
+            ladder=changes.told_ladder,
+            decider=changes.told_ladder,
+            time_us=rows.time_us[at],
+            value=changes.told_value,
+            flag=flag[at],
+            from_level=level,
+            to_level=level,
+            late=np.zeros(len(at), dtype=np.bool_),
+        )
+
     def renumbered(self, series: NDArray[np.intp], ladders: NDArray[np.intp]) -> Self:
         """Told of a part of the series and ladders: with the numbers that these have in the whole."""
-        return replace(self, series=series[self.series].astype(np.int32), ladder=ladders[self.ladder])
+        return replace(
+            self,
+            series=series[self.series].astype(np.int32),
+            ladder=ladders[self.ladder],
+            decider=ladders[self.decider],
+        )
 
     def in_order(self) -> Self:
         """In the order in which they came about; those of one arrival stay in theirs."""

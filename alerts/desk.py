@@ -3,15 +3,16 @@ machine's steps.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from alerts import lifecycle
+from alerts import lifecycle, shelf
 from alerts.episode import Episode, Event, FanOut, Kind, Used, apply
 from alerts.ledger import AlertLedger, Record, VersionConflict
 from alerts.lifecycle import Refusal
 from alerts.people import Actor, Permission
 from alerts.route import Routes
+from alerts.shelf import Scope, Silencing
 
 
 class Plan(Protocol):
@@ -22,6 +23,7 @@ class Plan(Protocol):
     ) -> Sequence[FanOut]: ...
 
 
+MINUTE_US = 60_000_000
 TRIES = 5
 """How often a decision is taken again when the machine wrote first."""
 
@@ -36,14 +38,39 @@ class Desk:
     routes: Routes
     now_us: Callable[[], int]
 
-    def acknowledge(self, episode: str, *, version: int, actor: Actor) -> Episode | Refusal:
-        """Take note of the story as it stood at `version`: a level that came later stays unacknowledged."""
+    def acknowledge(
+        self, episode: str, *, version: int, actor: Actor, minutes: float | None = None
+    ) -> Episode | Refusal:
+        """Take note of the story as it stood at `version`: a level that came later stays unacknowledged.
+
+        Parameters
+        ----------
+        minutes : how long it is answered for; None: as the route says. Said, it also takes over or prolongs.
+        """
+
+        def taken(now: Episode, seen: Episode, at: int) -> Sequence[Event] | Refusal:
+            lasts = minutes or self.routes.acknowledged_min(now.hazard, seen.judged_level)
+            until_us = at + round(lasts * MINUTE_US)
+            return lifecycle.acknowledge(now, seen, actor, at, until_us=until_us, again=minutes is not None)
+
+        return self._decide(episode, version, actor, Permission.ACKNOWLEDGE, taken)
+
+    def shelve(self, episode: str, *, version: int, minutes: float, reason: str, actor: Actor) -> Episode | Refusal:
+        """Put an alarm aside, as it stood at `version`; 8 h at most, with a reason."""
         return self._decide(
             episode,
             version,
             actor,
             Permission.ACKNOWLEDGE,
-            lambda now, seen, at: lifecycle.acknowledge(now, seen, actor, at),
+            lambda now, seen, at: lifecycle.shelve(
+                now, seen, actor, at, until_us=at + round(minutes * MINUTE_US), reason=reason
+            ),
+        )
+
+    def unshelve(self, episode: str, *, version: int, actor: Actor) -> Episode | Refusal:
+        """Take it from the shelf before its time."""
+        return self._decide(
+            episode, version, actor, Permission.ACKNOWLEDGE, lambda now, _, at: lifecycle.unshelve(now, actor, at)
         )
 
     def release(self, episode: str, *, version: int, level: int, actor: Actor) -> Episode | Refusal:
@@ -71,6 +98,44 @@ class Desk:
         if not actor.may(Permission.ACKNOWLEDGE):
             return _forbidden(actor)
         return self.ledger.acknowledge_notice(id, actor=actor.account, now_us=self.now_us())
+
+    def silence(self, scope: Scope, *, level: int, minutes: float, reason: str, actor: Actor) -> Silencing | Refusal:
+        """Silence the alarms of a scope up to a level; level 3 is silent once a second officer agrees."""
+        if not actor.may(Permission.ACKNOWLEDGE):
+            return _forbidden(actor)
+        now_us = self.now_us()
+        asked = shelf.ask(
+            scope,
+            kind=self.kind,
+            level=level,
+            reason=reason,
+            until_us=now_us + round(minutes * MINUTE_US),
+            actor=actor,
+            now_us=now_us,
+        )
+        return asked if isinstance(asked, Refusal) else replace(asked, id=self.ledger.put_silence(asked))
+
+    def agree_silence(self, id: int, *, actor: Actor) -> Silencing | Refusal:
+        """Agree, as the second person, to a silence of level 3."""
+        return self._on_silence(id, actor, lambda one, at: shelf.agree(one, actor, at))
+
+    def end_silence(self, id: int, *, actor: Actor) -> Silencing | Refusal:
+        """End a silence before its time."""
+        return self._on_silence(id, actor, lambda one, at: shelf.end(one, actor, at))
+
+    def _on_silence(
+        self, id: int, actor: Actor, action: Callable[[Silencing, int], Silencing | Refusal]
+    ) -> Silencing | Refusal:
+        if not actor.may(Permission.ACKNOWLEDGE):
+            return _forbidden(actor)
+        now_us = self.now_us()
+        before = next((one for one in self.ledger.silences(self.kind, after_us=now_us) if one.id == id), None)
+        if before is None:
+            return Refusal(code="not_found", text="ไม่มีการระงับเสียงนี้ · no such silence in force")
+        after = action(before, now_us)
+        if isinstance(after, Refusal) or self.ledger.change_silence(before, after):
+            return after
+        return Refusal(code="changed", text="มีคนเปลี่ยนไปแล้ว โปรดดูอีกครั้ง · somebody changed it, look again")
 
     def _decide(
         self,

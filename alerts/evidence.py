@@ -1,21 +1,23 @@
-"""Run every level and rise rule over the columns: what holds, since which reading.
+"""Run every step rule over the columns: what holds, since which reading.
 
-A ladder listens to the value of its series or to its slope; what it does with the number is the same. A step of a
-ladder is a latch: set by a number at or above `enter` held for its time, reset by one below `leave` held for its time,
-and kept through everything unknown. Holds run on event time and only across covered stretches: a gap stops the hold
-for entering and starts the one for leaving from zero (contract 5.1, 5.2). A step can be left only after the one above
-it: down one at a time.
+A ladder listens to one number at each reading of its series (`alerts.inputs`): the value, its slope, a sum; what it
+does with it is the same. A step of a ladder is a latch: set by a number at or above `enter` held for its time, reset by
+one below `leave` held for its time, and kept through everything unknown. Holds run on event time and only across
+covered stretches: a gap stops the hold for entering and starts the one for leaving from zero (contract 5.1, 5.2). A
+step can be left only after the one above it: down one at a time.
 
 Where values arrive too rarely for a slope, the line from the reading before may end a rise, never begin one: below
 `leave` at each reading of a dwell, the series has moved less than `leave` times the dwell.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.inputs.listeners import Heard
 from alerts.ladders import Ladders
 from sensors.batch import Bool, Float64, Int64, ReadingBatch
 from sensors.clocks import FUTURE_US
@@ -24,6 +26,8 @@ from sensors.window import NEVER
 
 STEPS = 3
 T = TypeVar("T", bound=np.generic)
+LONG = 4
+"""Readings of each series in a batch from which on it pays to look first which of them are worth a step."""
 NOT_HELD = -1
 """Held time of a condition that does not hold by the newest reading."""
 
@@ -71,9 +75,13 @@ class LevelChanges:
     """(c,) row of the batch that decided."""
     ladder: NDArray[np.intp]
     value: Float64
-    """(c,) what the ladder listened to there: the value, or the slope per hour (or that of the line instead)."""
+    """(c,) what the ladder listened to there: the value, the slope per hour (or that of the line instead), ..."""
     from_level: NDArray[np.int64]
     to_level: NDArray[np.int64]
+    told_row: NDArray[np.intp]
+    """(m,) rows at which ladders that composite rules rest on heard what they know."""
+    told_ladder: NDArray[np.intp]
+    told_value: Float64
 
     def __len__(self) -> int:
         return len(self.row)
@@ -81,14 +89,12 @@ class LevelChanges:
     @classmethod
     def none(cls) -> Self:
         """No change."""
-        empty = np.empty(0, dtype=np.intp)
-        level = empty.astype(np.int64)
-        return cls(row=empty, ladder=empty, value=empty.astype(np.float64), from_level=level, to_level=level)
+        return _NO_CHANGE  # type: ignore[return-value]
 
     def shifted(self, rows: int) -> Self:
         """The same changes in a batch that starts `rows` earlier."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{**values, "row": self.row + rows})
+        return type(self)(**{**values, "row": self.row + rows, "told_row": self.told_row + rows})
 
     @classmethod
     def joined(cls, one: Self, two: Self) -> Self:
@@ -96,8 +102,26 @@ class LevelChanges:
         return cls(**{f.name: np.concatenate([getattr(one, f.name), getattr(two, f.name)]) for f in fields(cls)})
 
 
+_ROWS, _NUMBERS = np.empty(0, dtype=np.intp), np.empty(0)
+_NO_CHANGE = LevelChanges(
+    row=_ROWS,
+    ladder=_ROWS,
+    value=_NUMBERS,
+    from_level=_ROWS.astype(np.int64),
+    to_level=_ROWS.astype(np.int64),
+    told_row=_ROWS,
+    told_ladder=_ROWS,
+    told_value=_NUMBERS,
+)
+
+
 def weigh(
-    batch: ReadingBatch, listened: Bool, rise_per_h: Float64, state: LadderState, ladders: Ladders
+    batch: ReadingBatch,
+    listened: Bool,
+    rise_per_h: Float64,
+    state: LadderState,
+    ladders: Ladders,
+    heard: Sequence[Heard] = (),
 ) -> tuple[LadderState, LevelChanges]:
     """Step every ladder through the readings its rules may listen to.
 
@@ -108,32 +132,87 @@ def weigh(
     rise_per_h : (n,) slope up to each row; where it is NaN, nothing is raised by the ladders that listen to it
     state : before the batch
     ladders : p ladders
+    heard : what the ladders hear that listen to neither
 
     Returns
     -------
     state, changes : two batches one after the other give what both at once would
     """
-    rows, ladder = _expand(np.flatnonzero(listened), batch.series, ladders)
-    heard = ~np.isnan(batch.value[rows])
-    if not heard.any():
-        return state, LevelChanges.none()
-    rows, ladder = rows[heard], ladder[heard]
+    # Of a ladder at rest, of which nothing is held and which hears nothing to enter by, no more is to be known.
+    awake = state.active.any(axis=0) | (state.above_us != NOT_HELD).any(axis=0)
+    at = np.flatnonzero(listened)
+    if len(at) > LONG * ladders.many:
+        at = at[_worth_stepping(batch.series[at], batch.value[at], rise_per_h[at], awake, ladders)]
+        heard = [one.some(_worth_hearing(one, awake, ladders)) for one in heard]
+    rows, ladder = _expand(at, batch.series, ladders)
+    there = ~np.isnan(batch.value[rows])
+    if not there.all():
+        rows, ladder = rows[there], ladder[there]
     value = np.where(ladders.rise[ladder], rise_per_h[rows], batch.value[rows])
-    told = ~np.isnan(value)
+    most = value
+    if heard:
+        rows = np.concatenate([rows, *(one.rows for one in heard)])
+        ladder = np.concatenate([ladder, *(one.ladder for one in heard)])
+        most = np.concatenate([value, *(one.most for one in heard)])
+        value = np.concatenate([value, *(one.value for one in heard)])
+    if not len(rows):
+        return state, LevelChanges.none()
+    enters, told = value >= ladders.lowest[ladder], ~np.isnan(most)
+    if heard:
+        told |= enters  # what has no bound above is known only where it raises
     after = replace(
         state,
         last_us=_newest(state.last_us, ladder[told], batch.time_us[rows[told]]),
         value_us=_newest(state.value_us, ladder, batch.time_us[rows]),
         value=_newest(state.value, ladder, batch.value[rows]),
     )
-    # Of a ladder at rest, of which nothing is held and which hears nothing to enter by, no more is to be known.
-    awake = state.active.any(axis=0) | (state.above_us != NOT_HELD).any(axis=0)
-    awake[ladder[value >= ladders.enter.min(axis=0)[ladder]]] = True
+    changes = LevelChanges.none()
+    awake[ladder[enters]] = True
     some = np.flatnonzero(awake[ladder])
-    if not len(some):
-        return after, LevelChanges.none()
-    some = some[np.argsort(ladder[some], kind="stable")]
-    return _climb(batch, rows[some], ladder[some], value[some], state, after, ladders)
+    if len(some):
+        some = some[np.argsort(ladder[some], kind="stable")]
+        heights = _Heights(rows=rows[some], ladder=ladder[some], value=value[some], most=most[some], told=told[some])
+        after, changes = _climb(batch, heights, state, after, ladders)
+    if ladders.heard_by_others:
+        kept = np.flatnonzero(told & ladders.member[ladder])
+        kept = kept[np.argsort(rows[kept], kind="stable")]
+        changes = replace(changes, told_row=rows[kept], told_ladder=ladder[kept], told_value=value[kept])
+    return after, changes
+
+
+def _worth_stepping(
+    series: NDArray[np.int32], value: Float64, rise_per_h: Float64, awake: Bool, ladders: Ladders
+) -> Bool:
+    """(n,) readings without which the ladders by value and slope would stand elsewhere."""
+    stirred = np.zeros(ladders.many, dtype=np.bool_)
+    stirred[ladders.series[ladders.plain[(awake | ladders.member)[ladders.plain]]]] = True
+    low, steep = ladders.lowest_of
+    enters = (value >= low.take(series)) | (rise_per_h >= steep.take(series))
+    return _worth(series, enters, ~np.isnan(rise_per_h), stirred)
+
+
+def _worth_hearing(heard: Heard, awake: Bool, ladders: Ladders) -> Bool:
+    """(m,) numbers of an input without which the ladders that listen to it would stand elsewhere."""
+    enters = heard.value >= ladders.lowest.take(heard.ladder)
+    return _worth(heard.ladder, enters, ~np.isnan(heard.most) | enters, awake | ladders.member)
+
+
+def _worth(key: NDArray[np.integer], enters: Bool, told: Bool, stirred: Bool) -> Bool:
+    """(n,) all rows of what is stirred, or enters by any of them; of the others the newest, and the newest told.
+
+    Parameters
+    ----------
+    stirred : (keys,) changed
+    """
+    stirred[key[enters]] = True
+    worth = stirred.take(key)
+    newest = np.full(len(stirred), -1, dtype=np.intp)
+    newest[key] = np.arange(len(key))
+    worth[newest[newest >= 0]] = True
+    at = np.flatnonzero(told)
+    newest[key[at]] = at
+    worth[newest[newest >= 0]] = True
+    return worth
 
 
 def _newest(column: NDArray[T], ladder: NDArray[np.intp], value: NDArray[T]) -> NDArray[T]:
@@ -143,37 +222,42 @@ def _newest(column: NDArray[T], ladder: NDArray[np.intp], value: NDArray[T]) -> 
     return changed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Heights:
+    """What some ladders hear: rows of the batch, those of one ladder together and ascending in time."""
+
+    rows: NDArray[np.intp]
+    ladder: NDArray[np.intp]
+    value: Float64
+    most: Float64
+    told: Bool
+    """Whether anything is known there."""
+
+
 def _climb(
-    batch: ReadingBatch,
-    rows: NDArray[np.intp],
-    ladder: NDArray[np.intp],
-    value: Float64,
-    state: LadderState,
-    after: LadderState,
-    ladders: Ladders,
+    batch: ReadingBatch, heard: _Heights, state: LadderState, after: LadderState, ladders: Ladders
 ) -> tuple[LadderState, LevelChanges]:
-    """Step some ladders through what they listen to.
+    """Step some ladders through what they hear.
 
     Parameters
     ----------
-    rows, ladder, value : (n,) rows of the batch, those of one ladder together and ascending in time; NaN where a slope
-        is not known
     state, after : before the batch; and behind it, but for what is held
     """
-    told = ~np.isnan(value)
+    rows, ladder, value, most, told = heard.rows, heard.ladder, heard.value, heard.most, heard.told
     run = rising = _Run.of(batch.time_us[rows], ladder, state.value_us, ladders.cover_us)
     # Where the reading before had no slope, the hold of a rise goes on from the one that had, in whatever batch it was.
     if not told.all() or (state.last_us[ladder] != state.value_us[ladder]).any():
         rising = _Run.of(run.time_us[told], ladder[told], state.last_us, ladders.cover_us)
-    if not told.all():
-        value = np.where(told, value, run.line_per_h(batch.value[rows], state.value))
-        run = run.lined(~told & ~np.isnan(value), ladders.cover_us)
+    if not told.all() and (unsloped := ~told & ladders.rise[ladder]).any():
+        line = run.line_per_h(batch.value[rows], state.value)
+        value, most = np.where(unsloped, line, value), np.where(unsloped, line, most)
+        run = run.lined(unsloped & ~np.isnan(line), ladders.cover_us)
 
     active = np.zeros((STEPS + 1, len(rows)), dtype=np.bool_)
     above_us, below_us, held = state.above_us.copy(), state.below_us.copy(), state.active.copy()
     for step in reversed(range(STEPS)):
         above = told & (value >= ladders.enter[step, ladder])
-        below = (value < ladders.leave[step, ladder]) & ~active[step + 1]
+        below = (most < ladders.leave[step, ladder]) & ~active[step + 1]
         up_us = np.full(len(rows), NOT_HELD, dtype=np.int64)
         up_us[told] = rising.held_us(above[told], state.above_us[step], through_gaps=True)
         down_us = run.held_us(below, state.below_us[step], through_gaps=False)
@@ -207,12 +291,12 @@ def young(newest_us: Int64, now_us: int, ladders: Ladders) -> Bool:
 def _expand(
     rows: NDArray[np.intp], series: NDArray[np.int32], ladders: Ladders
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Each row once for every ladder of its series: positions in the batch, and ladders."""
-    first = ladders.first[series[rows]]
-    many = ladders.first[series[rows] + 1] - first
+    """Each row once for every ladder of its series by value and slope: positions in the batch, and ladders."""
+    first = ladders.plain_first[series[rows]]
+    many = ladders.plain_first[series[rows] + 1] - first
     repeated = np.repeat(np.arange(len(rows)), many)
     offset = np.arange(len(repeated)) - np.repeat(np.cumsum(many) - many, many)
-    return rows[repeated], (first[repeated] + offset).astype(np.intp)
+    return rows[repeated], ladders.plain[first[repeated] + offset]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -291,4 +375,11 @@ def _changes(
     before[run.starts] = state.level()[run.ladder[run.starts]]
     at = np.flatnonzero(level != before)
     at = at[np.argsort(rows[at], kind="stable")]  # back into the order of rows; ladders of one row stay in theirs
-    return LevelChanges(row=rows[at], ladder=run.ladder[at], value=value[at], from_level=before[at], to_level=level[at])
+    return replace(
+        LevelChanges.none(),
+        row=rows[at],
+        ladder=run.ladder[at],
+        value=value[at],
+        from_level=before[at],
+        to_level=level[at],
+    )

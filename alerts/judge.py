@@ -5,17 +5,18 @@ what the ledger says was judged.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from alerts import loss, snapshot
+from alerts import escalation, loss, snapshot
 from alerts.alarms import Alarms
 from alerts.cells import Cells, keep
 from alerts.columns import Told
 from alerts.desk import Plan
+from alerts.inputs.listeners import empty as nothing_heard
 from alerts.judgement import Judged, assess
 from alerts.ledger import AlertLedger, Record
 from alerts.lifecycle import Change
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 CATCH_UP_ROWS = 50_000
 SNAPSHOT_EVERY_US = 60 * SECOND_US
 """Real time (contract 4)."""
+LEAP_US = 10 * SECOND_US
+"""A clock is put right by a little every second; nobody who was given minutes notices less than this."""
 LEDGER_PATIENCE_US = 2 * SECOND_US
 """After this long without a ledger, readings are acknowledged once stored; judgement follows from the journal
 (contract 4).
@@ -96,6 +99,8 @@ class Judge:
     _deaths: dict[str, int] = field(init=False, default_factory=dict)
     """Station -> newest arrival number before it died, as far as the ledger does not know yet."""
     _saved_us: int = field(init=False, default=0)
+    _moved_us: int = field(init=False, default=0)
+    """How far the clock had leapt when people's due times were last looked at."""
     _begun: bool = field(init=False, default=False)
     """Whether the stories were brought to what the present rules say."""
 
@@ -127,9 +132,16 @@ class Judge:
         self.mark = snapshot.fingerprint(registry, ladders)
         self._lost = Lost.none(len(ladders))
         self._recorder = Recorder(
-            kind=self.cells.kind, ledger=self.ledger, plan=lambda: self.plan, now_us=self.now_us, reloaded=self._recall
+            kind=self.cells.kind,
+            ledger=self.ledger,
+            routes=self.cells.routes,
+            plan=lambda: self.plan,
+            now_us=self.now_us,
+            reloaded=self._recall,
         )
-        empty = TrackState.empty(len(registry.series), len(ladders), len(self._calibration))
+        empty = TrackState.empty(
+            len(registry.series), len(ladders), len(self._calibration), nothing_heard(ladders.listeners)
+        )
         held = snapshot.load(self.snapshot_path, self.mark, empty=empty) if self.snapshot_path else None
         if held is None or held.seq > through:
             never = np.full((3, len(registry.series)), NEVER, dtype=np.int64)
@@ -366,6 +378,7 @@ class Judge:
         self._alarms.ring()
         self._bury()
         self._settle()
+        recorder.refresh()
         live, due_us = self._state.live, self._silence.due_us(cells)
         asked = self._silence.unexamined(due_us, now_us)
         ladders, registry, seq = cells.rules.ladders, cells.registry, self.judged_seq
@@ -395,6 +408,36 @@ class Judge:
         self._lost = lost
         self._silence.examine(asked)
         self._alarms.look_at_clock(self._state.clocks, now_us)
+        self._wait_for_people(now_us)
+
+    def _wait_for_people(self, now_us: int) -> None:
+        """Who is called next, and what is over that people set (contract 5.7, 5.9)."""
+        recorder, leapt_us = self._recorder, self.leapt_us() - self._moved_us
+        if abs(leapt_us) < LEAP_US:
+            leapt_us = 0
+
+        def due() -> list[Change]:
+            stories = recorder.stories.values()
+            rang_us = min((story.rang_us for story in stories), default=None)
+            silences = () if rang_us is None else self.ledger.silences(self.cells.kind, after_us=rang_us)
+            return list(
+                escalation.pending(
+                    stories,
+                    routes=self.cells.routes,
+                    silences=silences,
+                    above=self._above,
+                    now_us=now_us,
+                    leapt_us=leapt_us,
+                )
+            )
+
+        recorder.write(due)
+        self._moved_us += leapt_us
+
+    def _above(self, area: str) -> Sequence[str]:
+        """The area and those above it; of a station or gateway itself alone."""
+        registry = self.cells.registry
+        return registry.ancestors(area) if area in registry.areas else (area,)
 
     def _settle(self) -> None:
         """Write what became final, then forget how it came about."""
@@ -408,9 +451,7 @@ class Judge:
 
     def _settled(self, told: Told) -> list[Settled]:
         cells = self.cells
-        return settled_rows(
-            told, kind=cells.kind, rules=self.mark, ladders=cells.rules.ladders, registry=cells.registry
-        )
+        return settled_rows(told, kind=cells.kind, rules=self.mark, ladders=cells.rules.ladders)
 
     def _recall(self) -> None:
         """The stories know what was lost while rising."""

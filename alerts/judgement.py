@@ -1,13 +1,14 @@
-"""One fold over readings in order: flags, slopes, rules. Pure; what a single row breaks is found and set aside."""
+"""One fold over readings in order: flags, inputs, rules. Pure; what a single row breaks is found and set aside."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alerts.evidence import LadderState, LevelChanges, weigh
+from alerts.inputs.listeners import Heard, States, listen
 from alerts.ladders import Ladders
 from sensors import checks
 from sensors.batch import Bool, Float64, ReadingBatch
@@ -16,7 +17,7 @@ from sensors.stations import Limits
 from sensors.trend import Trend, follow
 from sensors.window import Window
 
-Weigh = Callable[[ReadingBatch, Bool, Float64, LadderState, Ladders], tuple[LadderState, LevelChanges]]
+Weigh = Callable[[ReadingBatch, Bool, Float64, LadderState, Ladders, Sequence[Heard]], tuple[LadderState, LevelChanges]]
 Checker = Callable[[ReadingBatch, Bool, Flags, Window, Limits], checks.Flagged]
 
 
@@ -27,11 +28,18 @@ class JudgeState:
     window: Window
     trend: Trend
     ladders: LadderState
+    inputs: States = ()
+    """Of each of `Ladders.listeners`."""
 
     @classmethod
-    def empty(cls, series: int, ladders: int) -> Self:
+    def empty(cls, series: int, ladders: int, inputs: States = ()) -> Self:
         """Before the first reading."""
-        return cls(window=Window.empty(series), trend=Trend.empty(series), ladders=LadderState.empty(ladders))
+        return cls(
+            window=Window.empty(series),
+            trend=Trend.empty(series),
+            ladders=LadderState.empty(ladders),
+            inputs=inputs,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,11 +88,17 @@ def assess(
     errors: list[str] = []
     window, (flag, packed, fresh), broken = _flag(batch, conflict, clock, state.window, limits, check, errors)
     measured = fresh & np.isfinite(batch.value)
-    listened, sloped = measured & usable(flag), measured & (usable(flag) | _only_still(flag, packed))
+    listened = measured & usable(flag)
+    # By what stands still no level is judged; but what then rises rises from there, and a stuck sensor is heard by it.
+    sloped = alive = listened
+    if len(still := _only_still(flag, packed, measured)):
+        sloped, alive = listened.copy(), listened.copy()
+        sloped[still], alive[still] = flag[still] == Flag.SUSPECT, True
+    rows = _Listened(batch=batch, listened=listened, sloped=sloped, alive=alive)
     rules = _Rules(limits=limits, ladders=ladders, weigh=weigh)
-    trend, after, changes, deaf = _weigh(batch, listened, sloped, state.trend, state.ladders, rules, errors)
+    after, changes, deaf = _weigh(rows, replace(state, window=window), rules, errors)
     return Judged(
-        state=JudgeState(window=window, trend=trend, ladders=after),
+        state=after,
         flag=flag,
         checks=packed,
         fresh=fresh,
@@ -96,14 +110,14 @@ def assess(
     )
 
 
-def _only_still(flag: Flags, packed: NDArray[np.uint32]) -> Bool:
-    """(n,) rows doubted by FLAT_LINE alone: no level is judged by them, but what then rises rises from there."""
-    doubted: Bool = flag == Flag.SUSPECT
-    if not doubted.any():
+def _only_still(flag: Flags, packed: NDArray[np.uint32], measured: Bool) -> NDArray[np.intp]:
+    """Measured rows that are doubted or failed by FLAT_LINE alone."""
+    doubted = np.flatnonzero(measured & (flag >= Flag.SUSPECT))
+    if not len(doubted):
         return doubted
-    others = unpack(packed)
+    others = unpack(packed[doubted])
     others[Check.FLAT_LINE] = Flag.GOOD
-    return doubted & usable(roll_up(others))
+    return doubted[usable(roll_up(others))]
 
 
 _PerRow = tuple[Flags, NDArray[np.uint32], Bool]
@@ -139,33 +153,46 @@ class _Rules:
     weigh: Weigh
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Listened:
+    """Readings, and who may hear them."""
+
+    batch: ReadingBatch
+    listened: Bool
+    sloped: Bool
+    alive: Bool
+
+    def __getitem__(self, rows: slice) -> "_Listened":
+        return _Listened(
+            batch=self.batch[rows], listened=self.listened[rows], sloped=self.sloped[rows], alive=self.alive[rows]
+        )
+
+
 def _weigh(
-    batch: ReadingBatch,
-    listened: Bool,
-    sloped: Bool,
-    trend: Trend,
-    state: LadderState,
-    rules: _Rules,
-    errors: list[str],
-) -> tuple[Trend, LadderState, LevelChanges, Bool]:
-    n, ladders = len(batch), rules.ladders
+    rows: _Listened, state: JudgeState, rules: _Rules, errors: list[str]
+) -> tuple[JudgeState, LevelChanges, Bool]:
+    n, ladders = len(rows.batch), rules.ladders
     try:
-        rise_per_h, followed = follow(
-            batch,
-            sloped,
-            trend,
+        rise_per_h, trend = follow(
+            rows.batch,
+            rows.sloped,
+            state.trend,
             span_us=ladders.span_us,
             cadence_us=rules.limits.cadence_us,
             gate_per_h=ladders.gate_per_h,
             wanted=ladders.sloped,
         )
-        after, changes = rules.weigh(batch, listened, rise_per_h, state, ladders)
+        heard, inputs = listen(
+            rows.batch, rows.listened, rows.alive, state.inputs, listeners=ladders.listeners, uses=ladders.uses
+        )
+        after, changes = rules.weigh(rows.batch, rows.listened, rise_per_h, state.ladders, ladders, heard)
     except Exception as error:
         if n <= 1:
             errors.append(repr(error))
-            return trend, state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
+            return state, LevelChanges.none(), np.ones(n, dtype=np.bool_)
         h = n // 2
-        trend, state, one, deaf_one = _weigh(batch[:h], listened[:h], sloped[:h], trend, state, rules, errors)
-        trend, state, two, deaf_two = _weigh(batch[h:], listened[h:], sloped[h:], trend, state, rules, errors)
-        return trend, state, LevelChanges.joined(one, two.shifted(h)), np.concatenate([deaf_one, deaf_two])
-    return followed, after, changes, np.zeros(n, dtype=np.bool_)
+        state, one, deaf_one = _weigh(rows[:h], state, rules, errors)
+        state, two, deaf_two = _weigh(rows[h:], state, rules, errors)
+        return state, LevelChanges.joined(one, two.shifted(h)), np.concatenate([deaf_one, deaf_two])
+    after_all = replace(state, trend=trend, inputs=inputs, ladders=after)
+    return after_all, changes, np.zeros(n, dtype=np.bool_)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from alerts.episode import RULE, Episode, Event, EventType, Kind, Level, Used, apply, episode_id
 from alerts.people import Actor
-from alerts.route import Clear, Release, Route, Routes
+from alerts.route import Clear, Release, Route, Routes, Unanswered
 from alerts.words import compact_utc
 
 Change = tuple[Event, Episode]
@@ -17,7 +17,7 @@ class Refusal:
     """A decision that may not be taken, and why: a value, not an error."""
 
     code: str
-    """not_found, forbidden, changed, pointless, same_person or busy."""
+    """not_found, forbidden, changed, pointless, same_person, invalid or busy."""
     text: str
 
 
@@ -40,6 +40,8 @@ UNHEARD = "lost while rising, nothing can be heard"
 """The same where the silence may be ours: no way in is open."""
 FOUND = "heard again"
 """Note of a step because a series that was lost speaks again."""
+SHELF_MAX_US = 8 * 3600 * 1_000_000
+"""Nothing stays on the shelf longer than a shift (ISA-18.2 asks for a limit; 8 h is ours)."""
 STANDING = (LOST, UNHEARD, FOUND)
 """Recorded although the level stays: the story is the only place that knows what is lost."""
 
@@ -116,25 +118,66 @@ def retrospective(cell: Cell, *, level: int, event_us: int, now_us: int, used: S
 
 
 def follow(story: Episode, *, routes: Routes, event_us: int, now_us: int) -> list[Change]:
-    """What the routes leave to the rule: release, lower and close, so that the public level follows the judged one."""
+    """What the routes leave to the rule, now that a second sample or sensor agrees (contract 5.8): release, lower and
+    close, so that the public level follows the judged one.
+    """
     changes: list[Change] = []
     route, standing = (routes.find(story.hazard, level) for level in (story.judged_level, story.public_level))
-    if story.judged_level > story.public_level and route is not None and route.release is Release.AUTO:
-        changes += _ruled(story, EventType.RELEASED, story.judged_level, event_us=event_us, now_us=now_us)
+    if story.judged_level > story.public_level:
+        if story.confirmed_level < story.judged_level:
+            changes += ruled(story, EventType.CONFIRMED, story.judged_level, event_us=event_us, now_us=now_us)
+        if route is not None and (route.release is Release.AUTO or times_out(story, route)):
+            now = changes[-1][1] if changes else story
+            changes += ruled(now, EventType.RELEASED, now.judged_level, event_us=event_us, now_us=now_us)
     elif story.judged_level < story.public_level and standing is not None and standing.clear is Clear.AUTO:
-        changes += _ruled(story, EventType.LOWERED, story.judged_level, event_us=event_us, now_us=now_us)
+        changes += ruled(story, EventType.LOWERED, story.judged_level, event_us=event_us, now_us=now_us)
     after = changes[-1][1] if changes else story
     if after.judged_level == after.public_level == 0:
         changes += _closed(after, event_us=event_us, now_us=now_us)
     return changes
 
 
+def times_out(story: Episode, route: Route) -> bool:
+    """Whether the chain of the judged level ended without an answer and its route then releases (contract 5.10)."""
+    return route.unanswered is Unanswered.RELEASE and story.unanswered_level >= story.judged_level
+
+
 def _closed(story: Episode, *, event_us: int, now_us: int) -> list[Change]:
-    return _ruled(story, EventType.CLOSED, 0, event_us=event_us, now_us=now_us)
+    return ruled(story, EventType.CLOSED, 0, event_us=event_us, now_us=now_us)
 
 
-def _ruled(story: Episode, type: EventType, level: int, *, event_us: int, now_us: int) -> list[Change]:
-    event = replace(_decided(story, type, story.public_level, level, actor=RULE, now_us=now_us), event_us=event_us)
+OF_JUDGEMENT = frozenset(
+    {
+        EventType.CONFIRMED,
+        EventType.CALLED,
+        EventType.UNANSWERED,
+        EventType.EXPIRED,
+        EventType.MOVED,
+        EventType.UNSHELVED,
+    }
+)
+"""Events of the rule that speak of the judged level, not of the public one."""
+
+
+def ruled(
+    story: Episode,
+    type: EventType,
+    level: int,
+    *,
+    event_us: int,
+    now_us: int,
+    note: str = "",
+    until_us: int | None = None,
+) -> list[Change]:
+    """What nobody clicked.
+
+    Parameters
+    ----------
+    event_us : event time of the reading that decided, or when it was due
+    """
+    from_level = story.judged_level if type in OF_JUDGEMENT else story.public_level
+    event = _decided(story, type, from_level, level, actor=RULE, now_us=now_us, note=note, until_us=until_us)
+    event = replace(event, event_us=event_us)
     return [(event, apply(story, event))]
 
 
@@ -153,13 +196,64 @@ def hear(before: Episode, *, known: bool, now_us: int) -> list[Change]:
     return [(event, apply(before, event))]
 
 
-def acknowledge(now: Episode, seen: Episode, actor: Actor, now_us: int) -> Sequence[Event] | Refusal:
-    """Take note of the judged level that stood on the officer's screen."""
-    if now.seen_us is not None and seen.judged_level <= now.seen_level:
+def acknowledge(
+    now: Episode, seen: Episode, actor: Actor, now_us: int, *, until_us: int | None = None, again: bool = False
+) -> Sequence[Event] | Refusal:
+    """Take note of the judged level that stood on the officer's screen, and answer for it for a time.
+
+    Parameters
+    ----------
+    until_us : when it rings again if the level still stands
+    again : take it over, or longer, although it is acknowledged
+    """
+    if now.seen_us is not None and seen.judged_level <= now.seen_level and not (again and now.closed_us is None):
         return Refusal(code="pointless", text=f"รับทราบแล้วโดย {now.seen_by} · already acknowledged")
+    level = max(seen.judged_level, now.seen_level) if again else seen.judged_level
     return [
-        _decided(now, EventType.ACKNOWLEDGED, now.seen_level, seen.judged_level, actor=actor.account, now_us=now_us)
+        _decided(
+            now,
+            EventType.ACKNOWLEDGED,
+            now.seen_level,
+            min(level, now.judged_level),
+            actor=actor.account,
+            now_us=now_us,
+            until_us=until_us,
+        )
     ]
+
+
+def shelve(
+    now: Episode, seen: Episode, actor: Actor, now_us: int, *, until_us: int, reason: str
+) -> Sequence[Event] | Refusal:
+    """Put an alarm aside, at the level that stood on the officer's screen: a higher one rings all the same."""
+    level = seen.judged_level
+    if now.closed_us is not None or now.judged_level == 0:
+        return Refusal(code="pointless", text="ไม่มีสัญญาณเตือนที่จะพักไว้ · there is no alarm to shelve")
+    if now.judged_level > level:
+        return Refusal(code="changed", text="ระดับสูงขึ้นแล้ว โปรดดูอีกครั้ง · the level rose, look again")
+    if level >= Level.CRITICAL:
+        return Refusal(code="forbidden", text="พักระดับวิกฤตไว้คนเดียวไม่ได้ · nobody shelves a critical level alone")
+    if not reason.strip() or not 0 < until_us - now_us <= SHELF_MAX_US:
+        return Refusal(code="invalid", text="ต้องบอกเหตุผล และพักได้ไม่เกิน 8 ชม. · say why, for 8 h at most")
+    return [
+        _decided(
+            now,
+            EventType.SHELVED,
+            now.judged_level,
+            level,
+            actor=actor.account,
+            now_us=now_us,
+            note=reason.strip(),
+            until_us=until_us,
+        )
+    ]
+
+
+def unshelve(now: Episode, actor: Actor, now_us: int) -> Sequence[Event] | Refusal:
+    """Take an alarm from the shelf before its time."""
+    if not now.shelved or now.closed_us is not None:
+        return Refusal(code="pointless", text="ไม่ได้พักไว้ · it is not on the shelf")
+    return [_decided(now, EventType.UNSHELVED, now.judged_level, now.judged_level, actor=actor.account, now_us=now_us)]
 
 
 def release_needs_two(story: Episode, level: int, route: Route) -> bool:
@@ -217,7 +311,15 @@ def _public(
 
 
 def _decided(
-    episode: Episode, type: EventType, from_level: int, to_level: int, *, actor: str, now_us: int, note: str = ""
+    episode: Episode,
+    type: EventType,
+    from_level: int,
+    to_level: int,
+    *,
+    actor: str,
+    now_us: int,
+    note: str = "",
+    until_us: int | None = None,
 ) -> Event:
     return Event(
         episode=episode.id,
@@ -232,6 +334,7 @@ def _decided(
         recorded_us=now_us,
         actor=actor,
         note=note,
+        until_us=until_us,
     )
 
 

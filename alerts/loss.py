@@ -66,7 +66,7 @@ class Lost:
                 if rule != RULE or used.series not in index:
                     continue
                 for p in range(*ladders.first[index[used.series] : index[used.series] + 2].tolist()):
-                    if not ladders.rise[p] and ladders.hazard[p] == event.hazard:
+                    if ladders.by_value[p] and ladders.hazard[p] == event.hazard:
                         lost.level[p] = int(level or 0)
                         lost.since_us[p] = used.time_us
         return lost
@@ -102,7 +102,7 @@ def missed(
     """
     found: list[Missed] = []
     level, newest_us = state.ladders.level(), state.ladders.last_us
-    wanted = asked[ladders.series] & ~ladders.rise & (lost.level == 0) & (level < HIGHEST) & (newest_us != NEVER)
+    wanted = asked[ladders.series] & ladders.by_value & (lost.level == 0) & (level < HIGHEST) & (newest_us != NEVER)
     if not wanted.any():
         return found
     at = np.flatnonzero(wanted)
@@ -154,6 +154,7 @@ def returns(batch: ReadingBatch, taken: Taken, seq: Int64, lost: Lost, ladders: 
                     seq=seq[at],
                     series=batch.series[at],
                     ladder=np.array([p], dtype=np.intp),
+                    decider=np.array([p], dtype=np.intp),
                     time_us=taken.time_us[at],
                     value=batch.value[at],
                     flag=taken.flag[at],

@@ -10,7 +10,7 @@ from alerts.cells import Cells
 from alerts.episode import EventType, Notice
 from alerts.lifecycle import REFOLDED, Change
 from alerts.track_state import Taken
-from alerts.words import duration, duration_english
+from alerts.words import LEVEL_WORDS, duration, duration_english
 from sensors.batch import Bool, ReadingBatch
 from sensors.flags import Check, Flag, unpack
 
@@ -27,6 +27,7 @@ TEXTS: Mapping[str, str] = {
     "was announced: consider lowering it",
     "box_clock": "นาฬิกาของเครื่องนี้ไม่ตรงกับสถานีส่วนใหญ่หรือเดินกระโดด ตัดสินตามลำดับที่ข้อมูลมาถึง โปรดตรวจ · this box's clock "
     "disagrees with most stations, or leapt: judged by arrival, look at it",
+    "unanswered": "เรียกผู้รับผิดชอบครบทุกคนแล้ว ไม่มีใครรับทราบ · everybody on call was called and nobody answered",
     "broker_away": "ติดต่อโบรกเกอร์ MQTT ไม่ได้ ยังไม่ได้รับข้อมูล · the MQTT broker is away: nothing is heard",
     "broker_drops": "โบรกเกอร์ MQTT ทิ้งข้อความ ข้อมูลอาจหาย · the MQTT broker drops messages: readings may be lost",
     "broker_session_lost": "โบรกเกอร์ MQTT ลืมการเชื่อมต่อเดิม ข้อมูลระหว่างนั้นอาจหาย · the MQTT broker forgot our session: "
@@ -113,4 +114,17 @@ def corrections(changes: Sequence[Change]) -> Iterator[Notice]:
                 subject=story.id,
                 text=f"{TEXTS['correction']} ({story.public_level} → {event.to_level})",
                 at_us=event.recorded_us,
+            )
+
+
+def unanswered(changes: Sequence[Change]) -> Iterator[Notice]:
+    """Chains that ended without an answer: they stand until somebody looks, whatever becomes of the level."""
+    for event, story in changes:
+        if event.type is EventType.UNANSWERED:
+            yield Notice(
+                kind=event.kind,
+                code="unanswered",
+                subject=story.id,
+                text=f"{TEXTS['unanswered']} ({LEVEL_WORDS[event.to_level]} {event.to_level})",
+                at_us=event.event_us,
             )

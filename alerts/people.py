@@ -14,6 +14,8 @@ class Permission(StrEnum):
     RELEASE = "release"
     INSPECT = "inspect"
     """Raw payloads and quarantine."""
+    REVIEW = "review"
+    """Say how far a reading can be believed."""
     ADMINISTER = "administer"
 
 
@@ -28,8 +30,10 @@ class Role(StrEnum):
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),
-    Role.TECHNICIAN: frozenset({Permission.VIEW, Permission.INSPECT}),
-    Role.OFFICER: frozenset({Permission.VIEW, Permission.INSPECT, Permission.ACKNOWLEDGE, Permission.RELEASE}),
+    Role.TECHNICIAN: frozenset({Permission.VIEW, Permission.INSPECT, Permission.REVIEW}),
+    Role.OFFICER: frozenset(
+        {Permission.VIEW, Permission.INSPECT, Permission.REVIEW, Permission.ACKNOWLEDGE, Permission.RELEASE}
+    ),
     Role.ADMIN: frozenset({Permission.VIEW, Permission.INSPECT, Permission.ADMINISTER}),
 }
 

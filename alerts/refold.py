@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from alerts.columns import Rows, Told
 from alerts.evidence import LadderState
 from alerts.judgement import Judged, JudgeState
+from alerts.ladders import Ladders
 from alerts.track_state import chosen, grafted
 from sensors.batch import Bool, Float64, Int64
 from sensors.flags import Flag
@@ -28,6 +29,8 @@ class Refolded:
     live: JudgeState
     pending: Rows
     told: Told
+    heard: Told
+    """What members of composite rules are known by now."""
     alike: Bool
     """Aligned with the readings that came: those that repeat what they contradict, as far as a person is shown."""
     judged: Judged
@@ -44,7 +47,7 @@ def refold(
     live: JudgeState,
     settled: JudgeState,
     pending: Rows,
-    owner: NDArray[np.int32],
+    laid: Ladders,
     shown: Float64,
     fold: Fold,
 ) -> Refolded:
@@ -56,7 +59,7 @@ def refold(
     conflict : which of them contradict: the pending reading they contradict is taken out, and neither counts
     watermark_us : what lies not behind it, by series of each of them, is final and stays
     live, settled : the state after all pending readings, and before them
-    owner : (p,) series of each ladder
+    laid : the ladders
     shown : (series,) values that differ by no more are one value
     """
     device_us, final_us, since_us = (np.full(len(shown), NEVER, dtype=np.int64) for _ in range(3))
@@ -75,8 +78,9 @@ def refold(
     pending = Rows.joined([pending[~refuted], came[~conflict]])
     new = _in_time(pending[moved[pending.series]])
     after = fold(new, settled)
-    series, ladders = np.flatnonzero(moved), np.flatnonzero(moved[owner])
-    ends = grafted(live, series, ladders, chosen(after.state, series, ladders))
+    owner, listeners = laid.series, laid.listeners
+    series, ladders = np.flatnonzero(moved), np.flatnonzero((owner >= 0) & moved[owner])
+    ends = grafted(live, series, ladders, listeners, chosen(after.state, series, ladders, listeners))
 
     def before() -> Told:
         was = fold(old, settled)
@@ -89,7 +93,18 @@ def refold(
     told = _told(came, cause, changes, before, live=live.ladders, ends=ends.ladders, owner=owner)
     by_seq = np.argsort(new.seq)
     where = by_seq[np.searchsorted(new.seq[by_seq], came.seq[~conflict])]
-    return Refolded(live=ends, pending=pending, told=told, alike=alike, judged=after, where=where)
+    heard = _heard(came, cause, ladders[laid.member[ladders]], ends=ends.ladders, owner=owner)
+    return Refolded(live=ends, pending=pending, told=told, heard=heard, alike=alike, judged=after, where=where)
+
+
+def _heard(came: Rows, cause: Rows, members: NDArray[np.intp], *, ends: LadderState, owner: NDArray[np.int32]) -> Told:
+    """When each member of composite rules was heard last, as the new fold has it."""
+    found = [Told.none()]
+    for p in members[ends.last_us[members] != NEVER].tolist():
+        by = came.seq[came.series == owner[p]]
+        itself = _itself(cause[cause.series == owner[p]], p)
+        found.append(replace(itself, by=by, time_us=ends.last_us[p : p + 1]))
+    return Told.joined(found)
 
 
 def _in_time(rows: Rows) -> Rows:
@@ -153,6 +168,7 @@ def _itself(cause: Rows, ladder: int) -> Told:
         seq=cause.seq,
         series=cause.series,
         ladder=np.array([ladder], dtype=np.intp),
+        decider=np.array([ladder], dtype=np.intp),
         time_us=cause.time_us,
         value=cause.value,
         flag=np.full(1, Flag.SUSPECT, dtype=np.uint8),

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from alerts.columns import Told
 from alerts.episode import Kind
-from alerts.ladders import Ladders
-from sensors.stations import Registry
+
+if TYPE_CHECKING:  # the dispatcher has a ledger and no NumPy
+    from alerts.columns import Told
+    from alerts.ladders import Ladders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,9 @@ class Settled:
     rules: str
     """Mark of the rules and stations it was judged by: other rules tell another history of the same journal."""
     series: str
+    """Its key; behind a space what else tells the ladder from others of the series, see `Ladders.names`."""
     hazard: str
+    """Empty for a sign, which tells no story."""
     rise: bool
     """Whether by the slope."""
     time_us: int
@@ -56,24 +60,24 @@ class SettledStory:
         return max(level for _, level in self.steps)
 
 
-def settled_rows(told: Told, *, kind: Kind, rules: str, ladders: Ladders, registry: Registry) -> list[Settled]:
+def settled_rows(told: "Told", *, kind: Kind, rules: str, ladders: "Ladders") -> list[Settled]:
     """Changes of the settled track as rows of the ledger."""
-    columns = (told.series, told.ladder, told.time_us, told.from_level, told.to_level, told.value, told.flag, told.seq)
+    columns = (told.ladder, told.time_us, told.from_level, told.to_level, told.value, told.flag, told.seq)
     return [
         Settled(
             kind=kind,
             rules=rules,
-            series=registry.series[series].key,
+            series=ladders.names[ladder],
             hazard=ladders.hazard[ladder],
             rise=bool(ladders.rise[ladder]),
             time_us=time_us,
             from_level=from_level,
             to_level=to_level,
-            value=value,
+            value=ladders.shown(ladder, value),
             flag=flag,
             seq=seq,
         )
-        for series, ladder, time_us, from_level, to_level, value, flag, seq in zip(
+        for ladder, time_us, from_level, to_level, value, flag, seq in zip(
             *(column.tolist() for column in columns), strict=True
         )
     ]
@@ -88,9 +92,10 @@ def settled_stories(
     ----------
     changes : in any order
     rules : mark of the rules; those of others are left out
-    areas : of a series: the areas it speaks for
+    areas : of a ladder by its name (`Ladders.names`): the areas it speaks for
     """
-    own = [(area, one.hazard, one.time_us, one) for one in changes if one.rules == rules for area in areas(one.series)]
+    told = [one for one in changes if one.rules == rules and one.hazard]
+    own = [(area, one.hazard, one.time_us, one) for one in told for area in areas(one.series)]
     own.sort(key=lambda found: found[:3])
     stories: list[SettledStory] = []
     for (area, hazard), cell in groupby(own, key=lambda found: found[:2]):

@@ -2,7 +2,7 @@
 and whose device is gone, so that what it said is stale (contract 5.1).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -12,6 +12,7 @@ from alerts import lifecycle
 from alerts.cells import Cells, Stories
 from alerts.episode import Used
 from alerts.lifecycle import Change
+from alerts.rule import AbsenceRule
 from alerts.track_state import Taken
 from sensors.batch import Bool, Int64, ReadingBatch
 from sensors.flags import Flag
@@ -124,8 +125,12 @@ class Silence:
         """From the beginning of an absence on, only a new arrival ends it."""
         event, story = change
         stations = list(cells.registry.stations)
-        if event.version == 1 and story.area in stations:
+        if not event.rises:
+            return
+        if story.area in stations:
             self.arrived[cells.watched[stations.index(story.area)]] = False
+        for station in cells.registry.gateways().get(story.area, ()):
+            self.arrived[cells.watched[stations.index(station)]] = False
 
     def due_us(self, cells: Cells) -> Int64:
         """(series,) when each is lost, if it was rising; without an absence rule never."""
@@ -147,6 +152,9 @@ class Silence:
 def absences(cells: Cells, silence: Silence, *, seq: int, stories: Stories, now_us: int) -> Iterator[Change]:
     """Stations that owe a reading, and those from which one arrived again; no clock ends an absence.
 
+    Where the stations behind one gateway fall silent together, the gateway is absent in their stead: one alarm for the
+    technician, and theirs are inhibited as long as it lasts. What they lost while rising is another matter (`loss`).
+
     Parameters
     ----------
     seq : newest arrival number, for the record
@@ -154,30 +162,102 @@ def absences(cells: Cells, silence: Silence, *, seq: int, stories: Stories, now_
     rule = cells.rules.absence
     if rule is None:
         return
-    quiet_us = silence.quiet_us
-    for watched, station in zip(cells.watched, cells.registry.stations.values(), strict=True):
-        since_us, owed_us = int(quiet_us[watched].min()), round(rule.after * station.cadence_s * SECOND_US)
-        key, absent = (station.id, rule.hazard), now_us >= since_us + owed_us
-        if absent == (key in stories) or (not absent and not silence.arrived[watched].all()):
-            continue
-        used = Used(
-            rule=rule.id,
-            rule_version=rule.version,
-            series=cells.registry.series[int(watched[quiet_us[watched].argmin()])].key,
-            time_us=since_us,
-            value=(now_us - since_us) / SECOND_US,
-            flag=Flag.UNKNOWN,
-            seq=seq,
-            threshold=owed_us / SECOND_US,
-            truth=absent,
+    owing = {
+        station.id: Owing.of(watched, silence, round(rule.after * station.cadence_s * SECOND_US))
+        for watched, station in zip(cells.watched, cells.registry.stations.values(), strict=True)
+    }
+    inhibited: set[str] = set()
+    for gateway, behind in cells.registry.gateways().items():
+        whole = Owing.through([owing[station] for station in behind])
+        yield from _absence(gateway, whole, cells, rule, seq=seq, stories=stories, now_us=now_us)
+        if whole.absent(now_us):
+            inhibited.update(behind)
+        else:  # nothing came through it since this one should have spoken: which of the two is missed shows soon
+            inhibited.update(s for s in behind if owing[s].due_us - owing[s].owed_us // 2 > whole.since_us)
+    for station, own in owing.items():
+        if station not in inhibited or (station, rule.hazard) in stories:
+            yield from _absence(station, own, cells, rule, seq=seq, stories=stories, now_us=now_us)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owing:
+    """Somebody who owes readings."""
+
+    series: int
+    """The one that was silent longest."""
+    since_us: int
+    """Since when one of its series was not heard, while we listened."""
+    heard_us: int
+    """Since when none was."""
+    owed_us: int
+    """How long that may last."""
+    back: bool
+    """Whether something has come from all of it since its absence began."""
+    speaks: bool
+    """Whether anything has."""
+
+    @property
+    def due_us(self) -> int:
+        """When it is absent."""
+        return self.since_us + self.owed_us
+
+    def absent(self, now_us: int) -> bool:
+        """Whether it is due."""
+        return now_us >= self.due_us
+
+    @classmethod
+    def of(cls, watched: Int64, silence: Silence, owed_us: int) -> Self:
+        """A station: it may not be silent on any of the series that are watched."""
+        quiet_us, arrived = silence.quiet_us[watched], silence.arrived[watched]
+        return cls(
+            series=int(watched[quiet_us.argmin()]),
+            since_us=int(quiet_us.min()),
+            heard_us=int(quiet_us.max()),
+            owed_us=owed_us,
+            back=bool(arrived.all()),
+            speaks=bool(arrived.any()),
         )
-        yield from lifecycle.step(
-            stories.get(key),
-            cells.cell(key),
-            to_level=rule.level if absent else 0,
-            event_us=since_us + owed_us if absent else since_us,
-            now_us=now_us,
-            used=(used,),
-            speaks=True,
-            routes=cells.routes,
+
+    @classmethod
+    def through(cls, stations: Sequence["Owing"]) -> "Owing":
+        """A gateway: silent since the last word through it, due when a second of its stations owes one since then."""
+        last = max(stations, key=lambda one: one.heard_us)
+        back = any(one.speaks for one in stations)
+        return cls(
+            series=last.series,
+            since_us=last.heard_us,
+            heard_us=last.heard_us,
+            owed_us=sorted(one.owed_us for one in stations)[1],
+            back=back,
+            speaks=back,
         )
+
+
+def _absence(
+    who: str, own: Owing, cells: Cells, rule: AbsenceRule, *, seq: int, stories: Stories, now_us: int
+) -> Iterator[Change]:
+    """The absence of one station or gateway begins or ends."""
+    key, absent = (who, rule.hazard), own.absent(now_us)
+    if absent == (key in stories) or (not absent and not own.back):
+        return
+    used = Used(
+        rule=rule.id,
+        rule_version=rule.version,
+        series=cells.registry.series[own.series].key,
+        time_us=own.since_us,
+        value=(now_us - own.since_us) / SECOND_US,
+        flag=Flag.UNKNOWN,
+        seq=seq,
+        threshold=own.owed_us / SECOND_US,
+        truth=absent,
+    )
+    yield from lifecycle.step(
+        stories.get(key),
+        cells.cell(key),
+        to_level=rule.level if absent else 0,
+        event_us=own.due_us if absent else own.since_us,
+        now_us=now_us,
+        used=(used,),
+        speaks=True,
+        routes=cells.routes,
+    )

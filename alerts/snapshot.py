@@ -17,7 +17,7 @@ from sensors.batch import Int64
 from sensors.calibration import Calibration
 from sensors.stations import Registry
 
-CODE = "6"
+CODE = "7"
 """Raised whenever judging the same journal would give another state: an older snapshot is then rebuilt."""
 
 
@@ -42,8 +42,10 @@ def fingerprint(registry: Registry, ladders: Ladders) -> str:
             value = getattr(columns, f.name)
             if isinstance(value, np.ndarray):
                 digest.update(value.tobytes())
-    digest.update("\n".join(ladders.hazard).encode())
+    for names in (ladders.hazard, ladders.names, map(repr, ladders.areas)):
+        digest.update("\n".join(names).encode())
     digest.update("\n".join(f"{r.id} {r.version}" for rung in ladders.rules for r in rung if r).encode())
+    digest.update(repr([one.formulas for one in ladders.composites.ladders]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -105,6 +107,9 @@ def _arrays(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif is_dataclass(value):
         for f in fields(value):
             yield from _arrays(f"{name}.{f.name}", getattr(value, f.name))
+    elif isinstance(value, tuple):
+        for number, part in enumerate(value):
+            yield from _arrays(f"{name}.{number}", part)
 
 
 T = TypeVar("T")
@@ -117,4 +122,6 @@ def _filled(like: T, name: str, held: Mapping[str, Any]) -> T:
     if is_dataclass(like) and not isinstance(like, type):
         parts = {f.name: _filled(getattr(like, f.name), f"{name}.{f.name}", held) for f in fields(like)}
         return replace(like, **parts)
+    if isinstance(like, tuple):
+        return tuple(_filled(part, f"{name}.{number}", held) for number, part in enumerate(like))  # type: ignore[return-value]
     return like

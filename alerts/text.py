@@ -15,13 +15,25 @@ DRILL_PREFIX: Mapping[Kind, str] = {
 }
 """Starts every text that is no actual warning."""
 
-UNITS: Mapping[str, str] = {"m": "ม.", "mm": "มม.", "ug/m3": "มคก./ลบ.ม."}
+UNITS: Mapping[str, str] = {"m": "ม.", "mm": "มม.", "ug/m3": "มคก./ลบ.ม.", "%RH": "%", "%EL": "%", "V": "โวลต์"}
 """Units as people read them."""
 
 ACTIONS: Mapping[tuple[str, int], str] = {
     ("flood", 1): "ติดตามข่าว เตรียมของจำเป็น ยา และเอกสาร",
     ("flood", 2): "ยกของขึ้นที่สูง ย้ายรถและสัตว์เลี้ยง พาผู้ป่วยและผู้สูงอายุไปที่ปลอดภัย ห้ามลุยน้ำไหลแรง",
     ("flood", 3): "ออกจากพื้นที่เสี่ยงไปที่สูงทันที ตัดไฟ พาผู้สูงอายุและเด็กออกก่อน ห้ามข้ามน้ำไหล",
+    ("flash_flood", 1): "ติดตามฝนและข่าว อย่าอยู่ใกล้ลำห้วยและเชิงเขา",
+    ("flash_flood", 2): "ออกห่างจากลำห้วยและเชิงเขา ย้ายไปที่สูง ห้ามลุยน้ำไหลแรง",
+    ("flash_flood", 3): "ขึ้นที่สูงทันที ห้ามข้ามน้ำไหล",
+    ("road_flood", 1): "ขับช้า รถเล็กและจักรยานยนต์เลี่ยงเส้นทางนี้",
+    ("road_flood", 2): "ห้ามรถเล็กผ่าน ใช้เส้นทางอื่น",
+    ("road_flood", 3): "ปิดเส้นทาง ห้ามผ่านทุกชนิด",
+    ("air", 1): "ลดกิจกรรมกลางแจ้ง กลุ่มเสี่ยงสวมหน้ากากและอยู่ในอาคาร",
+    ("air", 2): "ทุกคนงดกิจกรรมกลางแจ้ง สวมหน้ากาก มีอาการผิดปกติให้พบแพทย์",
+    ("air", 3): "อยู่ในอาคาร ปิดประตูหน้าต่าง กลุ่มเสี่ยงไปห้องปลอดฝุ่น",
+    ("smoke", 1): "ปิดประตูหน้าต่าง กลุ่มเสี่ยงสวมหน้ากาก พบการเผาแจ้งเจ้าหน้าที่",
+    ("smoke", 2): "อยู่ในอาคาร ปิดประตูหน้าต่าง สวมหน้ากาก พบไฟโทรแจ้งทันที",
+    ("smoke", 3): "ออกจากพื้นที่ควัน พาเด็กและผู้สูงอายุไปที่อากาศสะอาด",
 }
 """What to do now, by hazard and level. Ours, to be reviewed with the provincial disaster office."""
 
@@ -85,6 +97,16 @@ def withdrawn(facts: Facts) -> str:
             f"ออกเมื่อ {thai_clock(facts.now_us)} น. {thai_date(facts.now_us, weekday=False)}",
         )
     )
+
+
+def call(*, kind: Kind, hazard: str, level: int, area: str, reading: str, since_us: int) -> str:
+    """To somebody on call: what waits for an answer, and since when."""
+    word = HAZARD_WORDS.get(hazard, hazard)
+    lines = [f"{DRILL_PREFIX[kind]}เวรเตือนภัย: {LEVEL_WORDS[level]}{word} ระดับ {level} ยังไม่มีผู้รับทราบ", f"พื้นที่ {area}"]
+    if reading:
+        lines.append(reading)
+    lines.append(f"ตั้งแต่ {thai_clock(since_us)} น. {thai_date(since_us, weekday=False)} โปรดเข้าระบบเพื่อรับทราบหรือประกาศ")
+    return "\n".join(lines)
 
 
 def reading(*, what: str, where: str, value: str, threshold: str, unit: str, time_us: int) -> str:

@@ -22,8 +22,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts import composites
 from alerts.columns import Rows, Told
 from alerts.evidence import LadderState
+from alerts.inputs.listeners import empty
 from alerts.judgement import Judged, JudgeState, assess
 from alerts.ladders import Ladders
 from alerts.order import heads, newest_before
@@ -106,7 +108,16 @@ class Tracks:
         counters = state.counters
         if self.calibration:
             counters = self.calibration.after(batch, conflict, placed, counters)
-        return Taken.joined(self._parts(rows, conflict, replace(state, clocks=placed.state, counters=counters)))
+        taken = Taken.joined(self._parts(rows, conflict, replace(state, clocks=placed.state, counters=counters)))
+        return self._with_composites(taken, state.live.ladders) if len(self.ladders.composites) else taken
+
+    def _with_composites(self, taken: Taken, before: LadderState) -> Taken:
+        """Behind everything that single series say: what they say together."""
+        live, laid = taken.state.live, self.ladders
+        after, told = composites.judge(
+            taken.told, taken.heard, before=before, after=live.ladders, cover_us=laid.cover_us, held=laid.composites
+        )
+        return replace(taken, told=told, state=replace(taken.state, live=replace(live, ladders=after)))
 
     def settle(self, state: TrackState) -> tuple[TrackState, Told]:
         """Make final what lies before the watermarks, and what no series has room for; may happen at any time with the
@@ -136,13 +147,15 @@ class Tracks:
     def _parts(self, rows: Rows, conflict: Bool, state: TrackState) -> list[Taken]:
         judged = self._fold(rows, state.live, conflict)
         own = _believable(judged, rows, conflict)
-        early = self._before_the_first(rows, own, state)
+        early = self._before_the_first(rows, own, state) & ~judged.broken
         if early.any():
             last_us = np.full_like(
                 state.reached_us, np.iinfo(np.int64).max
             )  # nothing is compared with what came before
             blind = replace(state.live, window=replace(state.live.window, last_us=last_us))
             sheet = Sheet.of(self._fold(rows, blind, conflict), state)
+            if judged.broken.any():  # they may not break there
+                sheet.note(broken := np.flatnonzero(judged.broken), judged, broken)
         else:
             sheet = Sheet.of(judged, state)
         if not early.any() and not conflict.any() and not (own & ~judged.fresh).any():
@@ -192,8 +205,8 @@ class Tracks:
         """
         whole, some = sheet.state, np.unique(rows.series[at]).astype(np.intp)
         small, ladders = self._of(some)
-        told, settled = len(sheet.told), len(sheet.settled)
-        sheet.state = whole.part(some, ladders)
+        listeners, told, heard, settled = self.ladders.listeners, len(sheet.told), len(sheet.heard), len(sheet.settled)
+        sheet.state = whole.part(some, ladders, listeners)
         rows = replace(rows, series=np.searchsorted(some, rows.series).astype(np.int32))
         going = len(some)
         while len(at) and 2 * going > len(some):
@@ -202,8 +215,9 @@ class Tracks:
         if len(at):
             small._alone(sheet, at, rows, own)
         sheet.told[told:] = [one.renumbered(some, ladders) for one in sheet.told[told:]]
+        sheet.heard[heard:] = [one.renumbered(some, ladders) for one in sheet.heard[heard:]]
         sheet.settled[settled:] = [one.renumbered(some, ladders) for one in sheet.settled[settled:]]
-        sheet.state = whole.with_part(some, ladders, sheet.state)
+        sheet.state = whole.with_part(some, ladders, listeners, sheet.state)
 
     def _round(self, sheet: Sheet, at: Index, rows: Rows, own: Bool) -> Index:
         """Of every series what came in order, and then one row that did not; returns the rows that are left."""
@@ -221,8 +235,8 @@ class Tracks:
         latest_us = np.full(len(state.reached_us), NEVER)
         np.maximum.at(latest_us, some.series[before], watermark_us[before])
         # What is full behind its latest watermark is full behind the earlier ones.
-        late = before & (some.time_us <= watermark_us)
-        late |= before & bad & self._full(state, latest_us)[some.series]
+        behind = before & (some.time_us <= watermark_us)
+        late = behind | (before & bad & self._full(state, latest_us)[some.series])
         kept = np.flatnonzero(~late)
         ahead, single = np.zeros_like(bad), np.zeros_like(bad)
         ahead[kept], single[kept] = heads(some.series[kept], bad[kept])
@@ -231,7 +245,8 @@ class Tracks:
         now_us[some.series[single]] = watermark_us[single]
         late |= single & ~anew & self._full(sheet.state, now_us)[some.series]
         sheet.beyond[at[late & mine]] = True
-        sheet.reach(some[late & mine])
+        # What lies behind its watermark moves none; and it may stand behind rows whose turn has not come.
+        sheet.reach(some[late & ~behind & mine])
         again = single & ~late & ~anew
         self._look_again(sheet, at[again], rows, ~mine[again], watermark_us[again])
         self._begin_anew(sheet, some.series[single & anew])
@@ -257,13 +272,14 @@ class Tracks:
             live=state.live,
             settled=state.settled,
             pending=state.all_pending(),
-            owner=self.ladders.series,
+            laid=self.ladders,
             shown=self.shown,
             fold=self._fold,
         )
         sheet.note(at[~odd], again.judged, again.where)
         sheet.alike[at] = again.alike
         sheet.told.append(again.told)
+        sheet.heard.append(again.heard)
         sheet.state = replace(state, live=again.live, pending=(again.pending,))
         sheet.reach(some[~odd])
 
@@ -274,12 +290,13 @@ class Tracks:
         pending = sheet.state.all_pending()
         state, settled = self._settled(sheet.state, pending, np.isin(pending.series, series))
         sheet.settled.append(settled)
-        owned = np.flatnonzero(np.isin(self.ladders.series, series))
+        laid, owned = self.ladders.of_some(series.astype(np.intp))
 
         def anew(old: JudgeState) -> JudgeState:
-            blank = JudgeState.empty(len(series), len(owned))
+            blank = JudgeState.empty(len(series), len(owned), empty(laid.listeners))
             stands = replace(LadderState.empty(len(owned)), active=old.ladders.active[:, owned])
-            return grafted(old, series.astype(np.intp), owned, replace(blank, ladders=stands))
+            of = replace(blank, ladders=stands)
+            return grafted(old, series.astype(np.intp), owned, self.ladders.listeners, of)
 
         reached_us = state.reached_us.copy()
         reached_us[series] = NEVER
@@ -294,7 +311,7 @@ class Tracks:
         many = ladders.first[rows.series[at] + 1] - first
         ladder = np.repeat(first - np.cumsum(many) + many, many) + np.arange(many.sum())
         at = np.repeat(at, many)
-        held = (rows.value[at] >= ladders.enter[:, ladder]) & ~ladders.rise[ladder]
+        held = (rows.value[at] >= ladders.enter[:, ladder]) & ladders.by_value[ladder]
         level = (held * np.arange(1, len(held) + 1)[:, None]).max(axis=0, initial=0)
         keys = np.stack([ladder, rows.time_us[at] // DAY_US, level], axis=1)
         new = np.sort(np.unique(keys, axis=0, return_index=True)[1])
@@ -305,6 +322,7 @@ class Tracks:
             seq=some.seq,
             series=some.series,
             ladder=ladder[new],
+            decider=ladder[new],
             time_us=some.time_us,
             value=some.value,
             flag=flag[at[new]],
@@ -315,24 +333,7 @@ class Tracks:
 
     def _of(self, some: Index) -> tuple["Tracks", Index]:
         """The same for some series alone; and which ladders they have."""
-        whole = self.ladders
-        at = np.flatnonzero(np.isin(whole.series, some))
-        series = np.searchsorted(some, whole.series[at]).astype(np.int32)
-        ladders = Ladders(
-            series=series,
-            rise=whole.rise[at],
-            hazard=tuple(whole.hazard[p] for p in at.tolist()),
-            enter=whole.enter[:, at],
-            leave=whole.leave[:, at],
-            up_for_us=whole.up_for_us[:, at],
-            down_for_us=whole.down_for_us[:, at],
-            cover_us=whole.cover_us[at],
-            first=np.searchsorted(series, np.arange(len(some) + 1)).astype(np.int64),
-            rules=tuple(whole.rules[p] for p in at.tolist()),
-            span_us=whole.span_us[some],
-            gate_per_h=whole.gate_per_h[some],
-            sloped=whole.sloped[some],
-        )
+        ladders, at = self.ladders.of_some(some)
         return replace(self, limits=picked(self.limits, some), ladders=ladders, shown=self.shown[some]), at
 
     def _fold(self, rows: Rows, state: JudgeState, conflict: Bool | None = None) -> Judged:

@@ -15,8 +15,28 @@ UNKNOWN_ENGLISH = "No data"
 SILENT_WORD = "ขาดการติดต่อ"
 SILENT_ENGLISH = "Silent"
 
-HAZARD_WORDS: Mapping[str, str] = {"flood": "น้ำท่วม", "station": "สถานีขาดการติดต่อ"}
-HAZARD_ENGLISH: Mapping[str, str] = {"flood": "Flood", "station": "Station silent"}
+HAZARD_WORDS: Mapping[str, str] = {
+    "flood": "น้ำท่วม",
+    "flash_flood": "น้ำท่วมฉับพลัน",
+    "road_flood": "น้ำท่วมถนน",
+    "air": "ฝุ่น PM2.5",
+    "smoke": "ควันไฟจากการเผา",
+    "station": "สถานีขาดการติดต่อ",
+    "stuck": "เครื่องวัดค้าง",
+    "battery": "แบตเตอรี่สถานีอ่อน",
+}
+HAZARD_ENGLISH: Mapping[str, str] = {
+    "flood": "Flood",
+    "flash_flood": "Flash flood",
+    "road_flood": "Flooded road",
+    "air": "PM2.5",
+    "smoke": "Smoke from burning",
+    "station": "Station silent",
+    "stuck": "Instrument stuck",
+    "battery": "Station battery low",
+}
+STATION_HAZARDS = ("station", "stuck", "battery")
+"""What concerns a station, not an area: a technician's work, never made public."""
 
 _MONTHS = ("ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค.")
 _DAYS = ("จันทร์", "อังคาร", "พุธ", "พฤหัสบดี", "ศุกร์", "เสาร์", "อาทิตย์")
@@ -71,3 +91,33 @@ def compact_utc(time_us: int) -> str:
     whole, rest = divmod(time_us, 1_000_000)
     stamp = datetime.fromtimestamp(whole, tz=UTC).strftime("%Y%m%dT%H%M%S")
     return f"{stamp}.{rest:06d}Z" if rest else f"{stamp}Z"
+
+
+def input_words(label: str, *, what: str, unit: str, per_h: bool = False) -> tuple[str, str]:
+    """What a rule compared, and its unit, as people say it.
+
+    Parameters
+    ----------
+    label : see `alerts.rule.Listens.label`; empty for the reading itself
+    what, unit : words of the quantity
+    per_h : whether it was the slope
+
+    Returns
+    -------
+    what, unit : `ฝนสะสม 3 ชม.`, `มม.`
+    """
+    if per_h:
+        return f"{what}เพิ่มขึ้น", f"{unit}/ชม."
+    kind, *numbers = label.split() or [""]
+    match kind, [float(number) for number in numbers]:
+        case "sum", [hours, *_]:
+            return f"{what}สะสม {hours:g} ชม.", unit
+        case "band", _:
+            return f"ดัชนีคุณภาพอากาศ (AQI ไทย) ของ{what} เฉลี่ย 24 ชม.", ""
+        case "jump", [span_s, floor, *_]:
+            return f"{what}เทียบค่ากลาง {duration(round(span_s * 1e6))}", "เท่า" if floor else unit
+        case "stuck", _:
+            return f"{what}นิ่งอยู่", "ชม."
+        case "ahead", [horizon_s, *_]:
+            return f"{what}ที่คาดว่าจะถึงใน {duration(round(horizon_s * 1e6))}", unit
+    return what, unit

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from alerts.episode import AreaStatus, Episode, Event, FanOut, Kind, Notice
+from alerts.episode import AreaStatus, Episode, Event, FanOut, Kind, Notice, Purpose
 from alerts.people import Address
 from alerts.settled import Settled
+from alerts.shelf import Silencing
 
 SUPERSEDED = "superseded"
 """Reason of a delivery that ended because its episode has a newer version to send."""
@@ -98,6 +99,7 @@ class Delivery:
     """By the judgement clock."""
     next_us: int
     """Real time before which no attempt is due; 0 at first."""
+    purpose: Purpose = Purpose.ALERT
     reason: str = ""
     """Of the newest attempt; SUPERSEDED when a newer version took its place, OUTLIVED when its time ran out."""
 
@@ -125,14 +127,24 @@ class Attempt:
 class AlertReader(Protocol):
     """What screens need of the ledger."""
 
-    def episodes(self, kind: Kind, *, open_only: bool = False, limit: int = 200) -> list[Episode]:
-        """Newest opened first."""
+    def episodes(
+        self, kind: Kind, *, open_only: bool = False, ended_since_us: int | None = None, limit: int = 200
+    ) -> list[Episode]:
+        """Newest opened first; with `ended_since_us` those that closed then or later."""
 
     def episode(self, id: str) -> Episode | None:
         """One story."""
 
     def events(self, episode: str) -> list[Event]:
         """Its events in order of version."""
+
+    def recorded(self, kind: Kind, *, from_us: int, to_us: int, limit: int) -> list[Event]:
+        """Events of all stories with from_us <= recorded_us < to_us, the newest `limit` of them, oldest first; by
+        episode and version where they were recorded at one moment. Without the readings that decided (`used`).
+        """
+
+    def silences(self, kind: Kind, *, after_us: int) -> list[Silencing]:
+        """Those whose end, planned or not, lies later than `after_us`, by id."""
 
     def statuses(self, kind: Kind) -> list[AreaStatus]:
         """Every (area, hazard) ever judged, in their order."""
@@ -147,7 +159,8 @@ class AlertReader(Protocol):
         """Newest first; all of the ledger when no episode is named."""
 
     def delivery_counts(self, kind: Kind, episode: str | None = None) -> Mapping[tuple[str, DeliveryState], int]:
-        """How many deliveries per (channel, state); an unexpanded fan-out counts nothing yet."""
+        """How many deliveries to the public per (channel, state); an unexpanded fan-out counts nothing yet, and calls
+        (Purpose.CALL) are none."""
 
     def attempts(self, delivery: int) -> list[Attempt]:
         """Tries in order."""
@@ -185,6 +198,12 @@ class AlertLedger(AlertReader, Protocol):
     def acknowledge_notice(self, id: int, *, actor: str, now_us: int) -> bool:
         """False when there is no such open notice."""
 
+    def put_silence(self, silence: Silencing) -> int:
+        """Write a new one; returns its id."""
+
+    def change_silence(self, before: Silencing, after: Silencing) -> bool:
+        """Write who agreed to it or ended it; False when it does not stand as `before` any more."""
+
     def put_addresses(self, addresses: Sequence[Address]) -> None:
         """Add or replace by (id, kind), some hundred in a transaction.
 
@@ -200,17 +219,17 @@ class AlertLedger(AlertReader, Protocol):
         Returns how many; 0 when no fan-out waits. Highest level first; among equals one chunk each in turn, also
         across restarts. Interrupted anywhere, it goes on without doubling.
 
-        An ALERT goes to the addresses of its kind, channels and areas; one that is added meanwhile may be left out.
-        When an ALERT is expanded whole and nobody was there to get it, an open notice of its episode says so (see
-        `rules.nobody_reached`), in the same transaction.
+        An ALERT goes to the addresses of its kind, channels and areas; one that is added meanwhile may be left out. So
+        does a CALL, whose areas are the people on call (`plan.person`). When either is expanded whole and nobody was
+        there to get it, an open notice of its episode says so (see `rules.nobody_reached`), in the same transaction.
 
         An ALL_CLEAR goes to the addresses that an ALERT of this episode may have reached (being sent, accepted,
         delivered, or tried at least once without being refused) and that no ALL_CLEAR after it has reached (accepted
         or delivered). In doubt people hear twice that it is over, never not at all.
 
-        The newest version of an episode supersedes its older ones from the moment it is recorded: they are not
-        expanded further, their deliveries that wait in QUEUED end as EXPIRED (at most `limit` by each call) and are
-        never leased meanwhile.
+        A CALL supersedes nothing and is never superseded. Of the others, the newest version of an episode supersedes
+        its older ones from the moment it is recorded: they are not expanded further, their deliveries that wait in
+        QUEUED end as EXPIRED (at most `limit` by each call) and are never leased meanwhile.
         """
 
     def expire(self, *, now_us: int, limit: int) -> int:

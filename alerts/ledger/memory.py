@@ -22,6 +22,7 @@ from alerts.ledger.rules import TAKEN_ON, check_limit, lapses_by, nobody_reached
 from alerts.ledger.turns import Waiting, in_turn
 from alerts.people import Address
 from alerts.settled import Settled
+from alerts.shelf import Silencing
 
 State = DeliveryState
 
@@ -71,6 +72,7 @@ class MemoryLedger(AlertLedger):
         self._statuses: dict[tuple[str, str, str], AreaStatus] = {}
         self._notices: list[Notice] = []
         self._settled: dict[tuple[object, ...], Settled] = {}
+        self._silences: list[Silencing] = []
         self._judged = dict.fromkeys(Kind, 0)
         self._deaths: defaultdict[Kind, dict[str, int]] = defaultdict(dict)
         self._addresses: dict[tuple[str, str], Address] = {}
@@ -129,7 +131,7 @@ class MemoryLedger(AlertLedger):
             return
         entry = _FanOutState(fanout)
         for other in self._fanouts.values():
-            if other.fanout.episode != fanout.episode:
+            if other.fanout.episode != fanout.episode or Purpose.CALL in (fanout.purpose, other.fanout.purpose):
                 continue
             if other.fanout.version < fanout.version and not other.superseded:
                 other.superseded = other.pending = True
@@ -154,6 +156,22 @@ class MemoryLedger(AlertLedger):
                 return False
             seen = replace(self._notices[id - 1], acknowledged_by=actor, acknowledged_us=now_us)
             self._notices[id - 1] = seen
+            self._changes += 1
+            return True
+
+    def put_silence(self, silence: Silencing) -> int:
+        """See the contract."""
+        with self._lock:
+            self._silences.append(replace(silence, id=len(self._silences) + 1))
+            self._changes += 1
+            return len(self._silences)
+
+    def change_silence(self, before: Silencing, after: Silencing) -> bool:
+        """See the contract."""
+        with self._lock:
+            if not 1 <= before.id <= len(self._silences) or self._silences[before.id - 1] != before:
+                return False
+            self._silences[before.id - 1] = after
             self._changes += 1
             return True
 
@@ -189,9 +207,13 @@ class MemoryLedger(AlertLedger):
                     id = len(self._deliveries) + 1
                     self._deliveries[id] = _DeliveryState(id, entry.fanout, address)
                     self._keys.add((entry.fanout.id, address.id))
-                if not (entry.pending or entry.cursor) and entry.fanout.purpose is Purpose.ALERT:
+                if not (entry.pending or entry.cursor) and entry.fanout.purpose is not Purpose.ALL_CLEAR:
                     fanout = entry.fanout
-                    self._add_notice(nobody_reached(kind=fanout.kind, episode=fanout.episode, at_us=fanout.created_us))
+                    self._add_notice(
+                        nobody_reached(
+                            fanout.purpose, kind=fanout.kind, episode=fanout.episode, at_us=fanout.created_us
+                        )
+                    )
                 if new:
                     return len(new)
             return 0
@@ -222,8 +244,10 @@ class MemoryLedger(AlertLedger):
                 continue
             if delivery.fanout.purpose is Purpose.ALERT:
                 told, is_told = warned, delivery.maybe_reached or delivery.state in (State.SENDING, *TAKEN_ON)
-            else:
+            elif delivery.fanout.purpose is Purpose.ALL_CLEAR:
                 told, is_told = cleared, delivery.state in TAKEN_ON
+            else:
+                continue
             if is_told:
                 told[delivery.address.id] = max(told.get(delivery.address.id, 0), delivery.fanout.version)
         return {address for address, version in warned.items() if version > cleared.get(address, 0)}
@@ -311,6 +335,7 @@ class MemoryLedger(AlertLedger):
             key=f"{fanout.id}/{address.id}",
             fanout=fanout.id,
             episode=fanout.episode,
+            purpose=fanout.purpose,
             kind=fanout.kind,
             level=fanout.level,
             address=address.id,
@@ -330,13 +355,17 @@ class MemoryLedger(AlertLedger):
         with self._lock:
             self._changes += self._preview.setdefault((kind, key), message) is message
 
-    def episodes(self, kind: Kind, *, open_only: bool = False, limit: int = 200) -> list[Episode]:
+    def episodes(
+        self, kind: Kind, *, open_only: bool = False, ended_since_us: int | None = None, limit: int = 200
+    ) -> list[Episode]:
         """See the contract."""
         with self._lock:
             chosen = [
                 story
                 for story in self._episodes.values()
-                if story.kind is kind and not (open_only and story.closed_us is not None)
+                if story.kind is kind
+                and not (open_only and story.closed_us is not None)
+                and (ended_since_us is None or (story.closed_us is not None and story.closed_us >= ended_since_us))
             ]
         return sorted(chosen, key=lambda story: (story.opened_us, story.id), reverse=True)[:limit]
 
@@ -349,6 +378,19 @@ class MemoryLedger(AlertLedger):
         """See the contract."""
         with self._lock:
             return list(self._events.get(episode, ()))
+
+    def recorded(self, kind: Kind, *, from_us: int, to_us: int, limit: int) -> list[Event]:
+        """See the contract."""
+        with self._lock:
+            every = [event for story in self._events.values() for event in story]
+        chosen = [replace(e, used=()) for e in every if e.kind is kind and from_us <= e.recorded_us < to_us]
+        chosen.sort(key=lambda event: (event.recorded_us, event.episode, event.version))
+        return chosen[max(0, len(chosen) - limit) :]
+
+    def silences(self, kind: Kind, *, after_us: int) -> list[Silencing]:
+        """See the contract."""
+        with self._lock:
+            return [one for one in self._silences if one.kind is kind and one.end_us > after_us]
 
     def statuses(self, kind: Kind) -> list[AreaStatus]:
         """See the contract."""
@@ -384,7 +426,9 @@ class MemoryLedger(AlertLedger):
             return Counter(
                 (delivery.address.channel, delivery.state)
                 for delivery in self._deliveries.values()
-                if delivery.fanout.kind is kind and episode in (None, delivery.fanout.episode)
+                if delivery.fanout.kind is kind
+                and delivery.fanout.purpose is not Purpose.CALL
+                and episode in (None, delivery.fanout.episode)
             )
 
     def attempts(self, delivery: int) -> list[Attempt]:

@@ -1,6 +1,6 @@
 """Small rules that every ledger keeps in the same words."""
 
-from alerts.episode import Kind, Notice
+from alerts.episode import Kind, Notice, Purpose
 from alerts.ledger import CHUNK_MAX, DeliveryState
 
 TAKEN_ON = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
@@ -9,7 +9,13 @@ TAKEN_ON = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
 NOBODY_REACHED = "nobody_reached"
 """Code of the notice of an alert that was released and had nobody to go to."""
 
-_NOBODY = "ประกาศแล้วแต่ไม่มีผู้รับ · released, but nobody has an address there"
+NOBODY_CALLED = "nobody_called"
+"""Code of the notice of a call in a chain for which nobody on call has an address."""
+
+_NOBODY = {
+    Purpose.ALERT: (NOBODY_REACHED, "ประกาศแล้วแต่ไม่มีผู้รับ · released, but nobody has an address there"),
+    Purpose.CALL: (NOBODY_CALLED, "เรียกผู้รับผิดชอบไม่ได้ ไม่มีที่อยู่ · nobody who is on call has an address"),
+}
 
 
 def check_limit(limit: int) -> None:
@@ -32,6 +38,7 @@ def lapses_by(real_us: int, *, lease_us: int) -> int:
     return real_us + 2 * lease_us
 
 
-def nobody_reached(*, kind: Kind, episode: str, at_us: int) -> Notice:
-    """What an officer must see of an alert that went out to nobody; `at_us` by the judgement clock."""
-    return Notice(kind=kind, code=NOBODY_REACHED, subject=episode, text=_NOBODY, at_us=at_us)
+def nobody_reached(purpose: Purpose, *, kind: Kind, episode: str, at_us: int) -> Notice:
+    """What an officer must see of an alert or a call that went out to nobody; `at_us` by the judgement clock."""
+    code, text = _NOBODY[purpose]
+    return Notice(kind=kind, code=code, subject=episode, text=text, at_us=at_us)

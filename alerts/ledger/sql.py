@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from alerts.episode import AreaStatus, Episode, Event, Kind, Notice
 from alerts.ledger import (
@@ -21,10 +21,11 @@ from alerts.ledger.rules import check_limit
 from alerts.ledger.sql_engine import Database, insert_into, open_database
 from alerts.ledger.sql_outbox import Due
 from alerts.ledger.sql_record import write_record
-from alerts.ledger.sql_rows import columns
-from alerts.ledger.tables import ADDRESS, NOTICE, PREVIEW
+from alerts.ledger.sql_rows import columns, silence_columns, to_silence
+from alerts.ledger.tables import ADDRESS, NOTICE, PREVIEW, SILENCE
 from alerts.people import Address
 from alerts.settled import Settled
+from alerts.shelf import Silencing
 
 _PUT_PREVIEW = insert_into(PREVIEW).on_conflict_do_nothing()
 
@@ -57,6 +58,22 @@ class SqlLedger(AlertLedger):
         with self._database.write() as connection:
             done = connection.execute(seen.values(acknowledged_by=actor, acknowledged_us=now_us))
             return done.rowcount == 1
+
+    def put_silence(self, silence: Silencing) -> int:
+        """See the contract."""
+        with self._database.write() as connection:
+            made = connection.execute(insert(SILENCE), silence_columns(silence)).inserted_primary_key
+            assert made is not None
+            return int(made[0])
+
+    def change_silence(self, before: Silencing, after: Silencing) -> bool:
+        """See the contract."""
+        with self._database.write() as connection:
+            row = connection.execute(select(SILENCE).where(SILENCE.c.id == before.id)).mappings().first()
+            if row is None or to_silence(row) != before:
+                return False
+            connection.execute(update(SILENCE).where(SILENCE.c.id == before.id), silence_columns(after))
+            return True
 
     def put_addresses(self, addresses: Sequence[Address]) -> None:
         """See the contract."""
@@ -105,10 +122,12 @@ class SqlLedger(AlertLedger):
         with self._database.write() as connection:
             connection.execute(_PUT_PREVIEW, row)
 
-    def episodes(self, kind: Kind, *, open_only: bool = False, limit: int = 200) -> list[Episode]:
+    def episodes(
+        self, kind: Kind, *, open_only: bool = False, ended_since_us: int | None = None, limit: int = 200
+    ) -> list[Episode]:
         """See the contract."""
         with self._database.read() as connection:
-            return sql_read.episodes(connection, kind, open_only=open_only, limit=limit)
+            return sql_read.episodes(connection, kind, open_only=open_only, ended_since_us=ended_since_us, limit=limit)
 
     def episode(self, id: str) -> Episode | None:
         """See the contract."""
@@ -119,6 +138,16 @@ class SqlLedger(AlertLedger):
         """See the contract."""
         with self._database.read() as connection:
             return sql_read.events(connection, episode)
+
+    def recorded(self, kind: Kind, *, from_us: int, to_us: int, limit: int) -> list[Event]:
+        """See the contract."""
+        with self._database.read() as connection:
+            return sql_read.recorded(connection, kind, from_us=from_us, to_us=to_us, limit=limit)
+
+    def silences(self, kind: Kind, *, after_us: int) -> list[Silencing]:
+        """See the contract."""
+        with self._database.read() as connection:
+            return sql_read.silences(connection, kind, after_us=after_us)
 
     def statuses(self, kind: Kind) -> list[AreaStatus]:
         """See the contract."""

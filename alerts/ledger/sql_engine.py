@@ -1,5 +1,6 @@
 """The ledger's database: opening, upgrading, transactions. All that knows which engine it is stands here."""
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -141,9 +142,31 @@ def _configure(connection: DBAPIConnection, _record: Any) -> None:
 
 def _upgrade(database: Database, path: Path) -> None:
     """Bring the schema to the newest revision, in one transaction: whoever comes second finds it done."""
-    with database.read() as connection:
-        if _revision(connection) == revisions()[-1]:
+    if _is_newest(database):
+        return
+    with _only_one(path.parent):
+        if _is_newest(database):
             return
+        _migrate(database, path)
+
+
+def _is_newest(database: Database) -> bool:
+    with database.read() as connection:
+        return _revision(connection) == revisions()[-1]
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Wait until no other process upgrades: one of them loads what it takes, half a second, and the others need not."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _migrate(database: Database, path: Path) -> None:
     # Loaded only now, for a process that is killed must be back at once; and before the lock that all others wait for.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

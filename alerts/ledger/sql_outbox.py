@@ -36,7 +36,7 @@ from alerts.ledger.turns import Waiting, in_turn
 State = DeliveryState
 
 DELIVERIES = (
-    select(DELIVERY, FANOUT.c.text, ADDRESS.c.target)
+    select(DELIVERY, FANOUT.c.text, FANOUT.c.purpose, ADDRESS.c.target)
     .join(FANOUT, FANOUT.c.id == DELIVERY.c.fanout)
     .join(ADDRESS, and_(ADDRESS.c.id == DELIVERY.c.address, ADDRESS.c.kind == DELIVERY.c.kind))
 )
@@ -96,15 +96,16 @@ def _make_chunk(connection: Connection, fanout: Row[tuple[object, ...]], limit: 
         .where(FANOUT.c.id == fanout.id)
         .values(cursor=cursor, turn=FANOUT.c.turn + 1, pending=not is_whole)
     )
-    if is_whole and not cursor and fanout.purpose == Purpose.ALERT:
-        gone = nobody_reached(kind=Kind(fanout.kind), episode=fanout.episode, at_us=fanout.created_us)
+    if is_whole and not cursor and fanout.purpose != Purpose.ALL_CLEAR:
+        purpose = Purpose(fanout.purpose)
+        gone = nobody_reached(purpose, kind=Kind(fanout.kind), episode=fanout.episode, at_us=fanout.created_us)
         write_notice(connection, gone)
     return made
 
 
 def _recipients(fanout: Row[tuple[object, ...]]) -> Select[tuple[str, str]]:
     """Addresses of a fan-out after its cursor, in order."""
-    if fanout.purpose == Purpose.ALERT:
+    if fanout.purpose != Purpose.ALL_CLEAR:
         return (
             select(ADDRESS.c.id.label("address"), ADDRESS.c.channel)
             .where(

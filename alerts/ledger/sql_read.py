@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, or_, select
 
-from alerts.episode import AreaStatus, Episode, Event, Kind, Notice
+from alerts.episode import AreaStatus, Episode, Event, Kind, Notice, Purpose
 from alerts.ledger import Attempt, Delivery, DeliveryState, PreviewMessage
 from alerts.ledger.sql_outbox import DELIVERIES
 from alerts.ledger.sql_rows import (
@@ -15,17 +15,36 @@ from alerts.ledger.sql_rows import (
     to_notice,
     to_preview,
     to_settled,
+    to_silence,
     to_status,
 )
-from alerts.ledger.tables import ATTEMPT, DEATH, DELIVERY, EPISODE, EVENT, JUDGED, NOTICE, PREVIEW, SETTLED, STATUS
+from alerts.ledger.tables import (
+    ATTEMPT,
+    DEATH,
+    DELIVERY,
+    EPISODE,
+    EVENT,
+    FANOUT,
+    JUDGED,
+    NOTICE,
+    PREVIEW,
+    SETTLED,
+    SILENCE,
+    STATUS,
+)
 from alerts.settled import Settled
+from alerts.shelf import Silencing
 
 
-def episodes(connection: Connection, kind: Kind, *, open_only: bool, limit: int) -> list[Episode]:
+def episodes(
+    connection: Connection, kind: Kind, *, open_only: bool, ended_since_us: int | None, limit: int
+) -> list[Episode]:
     """See `AlertReader.episodes`."""
     stories = select(EPISODE).where(EPISODE.c.kind == kind)
     if open_only:
         stories = stories.where(EPISODE.c.closed_us.is_(None))
+    if ended_since_us is not None:
+        stories = stories.where(EPISODE.c.closed_us >= ended_since_us)
     newest = stories.order_by(EPISODE.c.opened_us.desc(), EPISODE.c.id.desc()).limit(limit)
     return [to_episode(row) for row in connection.execute(newest).mappings()]
 
@@ -40,6 +59,23 @@ def events(connection: Connection, episode: str) -> list[Event]:
     """See `AlertReader.events`."""
     story = select(EVENT).where(EVENT.c.episode == episode).order_by(EVENT.c.version)
     return [to_event(row) for row in connection.execute(story).mappings()]
+
+
+def recorded(connection: Connection, kind: Kind, *, from_us: int, to_us: int, limit: int) -> list[Event]:
+    """See `AlertReader.recorded`."""
+    own = EVENT.c
+    bare = [column for column in own if column is not own.used]
+    newest = select(*bare).where(own.kind == kind, own.recorded_us >= from_us, own.recorded_us < to_us)
+    ordered = newest.order_by(own.recorded_us.desc(), own.episode.desc(), own.version.desc()).limit(limit)
+    return [to_event(row) for row in reversed(connection.execute(ordered).mappings().all())]
+
+
+def silences(connection: Connection, kind: Kind, *, after_us: int) -> list[Silencing]:
+    """See `AlertReader.silences`."""
+    own = SILENCE.c
+    running = or_(own.ended_us.is_(None), own.ended_us > after_us)
+    chosen = select(SILENCE).where(own.kind == kind, own.until_us > after_us, running).order_by(own.id)
+    return [to_silence(row) for row in connection.execute(chosen).mappings()]
 
 
 def statuses(connection: Connection, kind: Kind) -> list[AreaStatus]:
@@ -73,7 +109,9 @@ def deliveries(connection: Connection, episode: str | None, *, limit: int) -> li
 
 def delivery_counts(connection: Connection, kind: Kind, episode: str | None) -> dict[tuple[str, DeliveryState], int]:
     """See `AlertReader.delivery_counts`."""
-    counted = select(DELIVERY.c.channel, DELIVERY.c.state, func.count()).where(DELIVERY.c.kind == kind)
+    calls = select(FANOUT.c.id).where(FANOUT.c.purpose == Purpose.CALL)
+    counted = select(DELIVERY.c.channel, DELIVERY.c.state, func.count())
+    counted = counted.where(DELIVERY.c.kind == kind, DELIVERY.c.fanout.not_in(calls))
     grouped = _of_episode(counted, episode).group_by(DELIVERY.c.channel, DELIVERY.c.state)
     return {(channel, DeliveryState(state)): count for channel, state, count in connection.execute(grouped)}
 

@@ -1,8 +1,8 @@
 """Writing what was judged and decided: the parts of one record, each on the caller's transaction."""
 
-from sqlalchemy import Boolean, Connection, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, and_, bindparam, exists, func, insert, or_, select, update
 
-from alerts.episode import Episode, Event, FanOut, Notice
+from alerts.episode import Episode, Event, FanOut, Notice, Purpose
 from alerts.ledger import Record, VersionConflict
 from alerts.ledger.sql_engine import insert_into
 from alerts.ledger.sql_rows import columns, event_columns
@@ -93,20 +93,16 @@ def _write_fanout(connection: Connection, fanout: FanOut) -> None:
     known = select(EPISODE.c.id).where(EPISODE.c.id == fanout.episode, EPISODE.c.kind == fanout.kind)
     if connection.execute(known).first() is None:
         raise ValueError(f"fan-out {fanout.id}: there is no episode {fanout.episode} of kind {fanout.kind}")
-    newest = connection.execute(select(func.max(FANOUT.c.version)).where(FANOUT.c.episode == fanout.episode)).scalar()
+    is_call = fanout.purpose is Purpose.CALL
+    told = and_(FANOUT.c.episode == fanout.episode, FANOUT.c.purpose != Purpose.CALL)
+    newest = None if is_call else connection.execute(select(func.max(FANOUT.c.version)).where(told)).scalar()
     late = newest is not None and newest > fanout.version
     row = columns(fanout) | {"areas": list(fanout.areas), "channels": list(fanout.channels)}
     row |= {"pending": not late, "superseded": late, "cursor": "", "turn": 0}
     connection.execute(insert_into(FANOUT).on_conflict_do_nothing(), row)
-    connection.execute(
-        update(FANOUT)
-        .where(
-            FANOUT.c.episode == fanout.episode,
-            FANOUT.c.version < fanout.version,
-            FANOUT.c.superseded.is_(False),
-        )
-        .values(superseded=True, pending=True)
-    )
+    if not is_call:
+        older = update(FANOUT).where(told, FANOUT.c.version < fanout.version, FANOUT.c.superseded.is_(False))
+        connection.execute(older.values(superseded=True, pending=True))
 
 
 def write_notice(connection: Connection, notice: Notice) -> None:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping
 
-from alerts.episode import AreaStatus, Episode, Event, EventType, Kind, Notice, Used
+from alerts.episode import AreaStatus, Episode, Event, EventType, Kind, Notice, Purpose, Used
 from alerts.ledger import Attempt, Delivery, DeliveryState, PreviewMessage
 from alerts.settled import Settled
+from alerts.shelf import Scope, Silencing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,7 +31,7 @@ def to_episode(row: RowMapping) -> Episode:
 
 def to_event(row: RowMapping) -> Event:
     """Undo `event_columns`."""
-    used = tuple(Used(**reading) for reading in row["used"])
+    used = tuple(Used(**reading) for reading in row.get("used", ()))
     return Event(**{**row, "kind": Kind(row["kind"]), "type": EventType(row["type"]), "used": used})
 
 
@@ -49,6 +50,20 @@ def to_settled(row: RowMapping) -> Settled:
     return Settled(**{**row, "kind": Kind(row["kind"])})
 
 
+def silence_columns(silence: Silencing) -> dict[str, Any]:
+    """A silence with its scope spread out; the ledger numbers it."""
+    row = columns(silence) | columns(silence.scope)
+    del row["scope"], row["id"]
+    return row
+
+
+def to_silence(row: RowMapping) -> Silencing:
+    """Undo `silence_columns`."""
+    flat = dict(row)
+    scope = Scope(area=flat.pop("area"), hazard=flat.pop("hazard"), station=flat.pop("station"))
+    return Silencing(**{**flat, "kind": Kind(flat["kind"])}, scope=scope)
+
+
 def to_attempt(row: RowMapping) -> Attempt:
     """Undo `columns`."""
     return Attempt(**{**row, "state": DeliveryState(row["state"])})
@@ -61,6 +76,7 @@ def to_delivery(row: RowMapping) -> Delivery:
         key=f"{row['fanout']}/{row['address']}",
         fanout=row["fanout"],
         episode=row["episode"],
+        purpose=Purpose(row["purpose"]),
         kind=Kind(row["kind"]),
         level=row["level"],
         address=row["address"],

@@ -89,6 +89,16 @@ EPISODE = Table(
     _us("seen_us", nullable=True),
     *_level("requested_level"),
     _text("requested_by"),
+    _us("seen_until_us", nullable=True),
+    *_level("shelved_level"),
+    _text("shelved_by"),
+    _us("shelved_until_us", nullable=True),
+    _us("rang_us"),
+    *_level("rang_level"),
+    Column("called", Integer, nullable=False),
+    _us("due_us", nullable=True),
+    *_level("unanswered_level"),
+    *_level("confirmed_level"),
     UniqueConstraint("id", "kind"),
     CheckConstraint("version >= 1", name="version"),
 )
@@ -120,9 +130,31 @@ EVENT = Table(
     _text("actor"),
     Column("used", JSON, nullable=False),
     _text("note"),
+    _us("until_us", nullable=True),
     ForeignKeyConstraint(["episode", "kind"], ["episode.id", "episode.kind"]),
     CheckConstraint("version >= 1", name="version"),
 )
+Index(None, EVENT.c.kind, EVENT.c.recorded_us)
+
+SILENCE = Table(
+    "silence",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    *_kind(),
+    _text("area"),
+    _text("hazard"),
+    _text("station"),
+    *_level("level"),
+    _text("reason"),
+    _us("from_us"),
+    _us("until_us"),
+    _text("by"),
+    _text("agreed_by"),
+    _us("agreed_us", nullable=True),
+    _text("ended_by"),
+    _us("ended_us", nullable=True),
+)
+Index(None, SILENCE.c.kind, SILENCE.c.until_us)
 
 FANOUT = Table(
     "fanout",

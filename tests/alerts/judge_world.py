@@ -40,6 +40,7 @@ MANUAL = Routes(
             clear=Clear.PERSON,
             channels=("preview",),
             expires_s=3600,
+            rearm_s=0,
         )
         for level in (1, 2, 3)
     }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alerts.episode import Episode, EventType, Kind
 from alerts.evidence import LadderState, LevelChanges
 from alerts.evidence import weigh as weigh_levels
+from alerts.inputs.listeners import Heard
 from alerts.judge import StaleJournal
 from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
@@ -466,11 +467,16 @@ def test_a_poison_row_is_stored_shown_and_stops_nothing() -> None:
 
 
 def deaf_to_b(
-    readings: ReadingBatch, listened: Bool, rise_per_h: Float64, state: LadderState, ladders: Ladders
+    readings: ReadingBatch,
+    listened: Bool,
+    rise_per_h: Float64,
+    state: LadderState,
+    ladders: Ladders,
+    heard: Sequence[Heard],
 ) -> tuple[LadderState, LevelChanges]:
     if (listened & (readings.series == 1)).any():
         raise RuntimeError("a rule that breaks on one series")
-    return weigh_levels(readings, listened, rise_per_h, state, ladders)
+    return weigh_levels(readings, listened, rise_per_h, state, ladders, heard)
 
 
 def test_a_rule_that_raises_is_unknown_for_its_series_and_stops_nothing() -> None:

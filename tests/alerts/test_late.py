@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from alerts.episode import EventType, Kind
 from alerts.evidence import LadderState, LevelChanges, weigh
+from alerts.inputs.listeners import Heard
 from alerts.ladders import Ladders
 from alerts.ledger import AlertLedger
 from alerts.ledger.memory import MemoryLedger
@@ -328,11 +329,16 @@ def poisoned(readings: ReadingBatch, conflict: Bool, clock: Flags, window: Windo
 
 
 def deaf_to_two_fives(
-    readings: ReadingBatch, listened: Bool, rise_per_h: Float64, state: LadderState, ladders: Ladders
+    readings: ReadingBatch,
+    listened: Bool,
+    rise_per_h: Float64,
+    state: LadderState,
+    ladders: Ladders,
+    heard: Sequence[Heard],
 ) -> tuple[LadderState, LevelChanges]:
     if (listened & (readings.value == 2.5)).any():
         raise RuntimeError("a rule that breaks on one value")
-    return weigh(readings, listened, rise_per_h, state, ladders)
+    return weigh(readings, listened, rise_per_h, state, ladders, heard)
 
 
 def test_a_poison_row_among_late_ones_is_shown_and_stops_nothing() -> None:

@@ -166,7 +166,8 @@ def test_a_level_that_nobody_would_be_told_of_is_named() -> None:
     sample = rules.read(SAMPLE / "rules.toml")
     assert route.uncovered(ROUTES, sample) == []
     without = Routes(by={key: r for key, r in ROUTES.by.items() if key[1] != 3})
-    (missing,) = route.uncovered(without, sample)
+    missing, other = route.uncovered(without, sample)
+    assert "road_flood level 3" in other
     assert "flood.critical reaches flood level 3" in missing
 
 

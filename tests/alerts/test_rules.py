@@ -20,7 +20,8 @@ def test_the_sample_is_valid_and_speaks_for_every_gauge() -> None:
     reg = stations.load(SAMPLE / "stations.toml")
     ladders = compile_rules(rules.read(SAMPLE / "rules.toml"), reg).ladders
     gauges = [s.key for s in reg.series if s.quantity == "stage_m"]
-    assert [reg.series[i].key for i in ladders.series[~ladders.rise]] == gauges
+    floods = np.array(ladders.hazard) == "flood"
+    assert [reg.series[i].key for i in ladders.series[ladders.by_value & floods]] == gauges
     assert [reg.series[i].key for i in ladders.series[ladders.rise]] == gauges
     assert all(ladders.enter[1:, p].min() == math.inf for p in np.flatnonzero(ladders.rise)), "watch only"
     assert len(gauges) == 4
@@ -55,8 +56,8 @@ def test_a_rule_for_a_named_station_takes_the_place_of_the_general_one() -> None
 def test_a_rule_that_could_never_hold_is_refused() -> None:
     reg = registry(station("A", Sensor(quantity="stage_m", suspect=(-0.5, 3.5)), bank_m=None))
     for rule, why in (
-        (level_rule(1, 0.7, unit="bank", leave=0.6), "has banks"),
-        (level_rule(1, 10.0, quantity="rain_mm", unit="mm"), "no station measures rain_mm"),
+        (level_rule(1, 0.7, unit="bank", leave=0.6, stations=("A",)), "has banks"),
+        (level_rule(1, 10.0, quantity="rain_mm", unit="mm", stations=("A",)), "no station measures rain_mm"),
         (level_rule(3, 4.0), "no reading is believed"),
         (level_rule(3, 50.0), "no reading is believed"),
         (level_rule(3, float("nan")), "finite"),
@@ -65,6 +66,13 @@ def test_a_rule_that_could_never_hold_is_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=why):
             rule_set(reg, rule)
+
+
+def test_a_rule_for_all_stations_may_wait_for_the_first_that_measures_its_quantity() -> None:
+    wet = level_rule(1, 10.0, id="wet", quantity="rain_mm", unit="mm")
+    found = rule_set(registry(station("A")), level_rule(1, 2.0), wet)
+    assert found.idle == ("wet",)
+    assert len(found.ladders) == 1
 
 
 def test_all_mistakes_are_named_at_once() -> None:
@@ -90,7 +98,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         "one step at a time",
         "source",
         "1.5",
-        "must be 1, 2 or 3",
+        "level is 4 but must be 1, 2 or 3",
     ):
         assert expected in text
 

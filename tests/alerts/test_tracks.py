@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from alerts.snapshot import Snapshot
 from alerts.track_state import TrackState
 from alerts.tracks import DAY_US, shown
 from sensors.batch import ReadingBatch
+from sensors.checks import Flagged, flag
 from tests.alerts.tracks_world import (
     REG,
     RULES,
@@ -41,6 +45,9 @@ def same(one: object, other: object) -> None:
     elif is_dataclass(one):
         for f in fields(one):
             same(getattr(one, f.name), getattr(other, f.name))
+    elif isinstance(one, tuple) and isinstance(other, tuple):
+        for a, b in zip(one, other, strict=True):
+            same(a, b)
 
 
 def same_tracks(one: TrackState, other: TrackState) -> None:
@@ -174,6 +181,13 @@ def test_a_contradicted_reading_raises_no_more() -> None:
     assert steps(arrivals) == [(0, 0, 2, False), (0, 2, 0, True)]
 
 
+def test_a_reading_beyond_the_bound_moves_no_watermark_of_those_before_it_in_the_batch() -> None:
+    late = [reading(1.0, 0, 0), reading(2.5, 6, 6), reading(1.0, 2, 7), reading(2.5, 3, 7)]
+    later = [reading(1.0, m, m) for m in range(8, 32)]
+    arrivals = joined(*late, *later, reading(1.0, 20.5, 31))
+    assert steps(arrivals)[0] == (6, 0, 1, True)
+
+
 def test_what_contradicts_a_final_reading_changes_nothing() -> None:
     later = [reading(3.5, m, m) for m in range(1, 30)]
     assert steps(joined(reading(3.5, 0, 0), *later, reading(1.0, 0, 29))) == [(0, 0, 2, False)]
@@ -293,3 +307,20 @@ def test_two_encodings_of_one_value_are_one_value() -> None:
     assert [
         r[8] for r in plain([TRACKS.take(arrivals.batch, arrivals.conflict, arrivals.seq, empty(TRACKS)).told])
     ] != [2, 3]
+
+
+@pytest.mark.parametrize("received_days_later", [0, 3])
+def test_a_check_that_breaks_on_the_very_first_readings_is_told(received_days_later: int) -> None:
+    """Live and backfilled."""
+
+    def poisoned(readings: ReadingBatch, *more: Any) -> Flagged:
+        if (readings.value == 13.0).any():
+            raise ValueError("thirteen")
+        return flag(readings, *more)
+
+    rows = batch([13.0, 1.0, 1.0])
+    rows = replace(rows, received_us=rows.time_us + received_days_later * 86_400_000_000)
+    one = replace(tracks(), assess=partial(assess, check=poisoned))
+    taken = one.take(rows, np.zeros(3, dtype=np.bool_), np.arange(1, 4), empty(one))
+    assert taken.broken.tolist() == [True, False, False]
+    assert any("thirteen" in error for error in taken.errors)

@@ -1,0 +1,1 @@
+"""What a learned forecaster hears, says and is worth. Pure; it is trained elsewhere, and no rule listens to it."""
