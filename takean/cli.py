@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from alerts.people import Role
-from takean import cli_devices, cli_stations, log, supervise
+from takean import cli_backtest, cli_devices, cli_forecast, cli_rules, cli_stations, log, supervise
 
 # Each command imports what it needs: the supervisor needs nothing, and each of its processes must be back at once.
 
@@ -29,6 +29,10 @@ app.add_typer(cli_devices.device, name="device")
 app.add_typer(cli_devices.network, name="network")
 app.add_typer(cli_stations.station, name="station")
 app.add_typer(cli_devices.broker, name="broker")
+app.add_typer(cli_rules.rules, name="rules")
+app.add_typer(cli_forecast.forecast, name="forecast")
+app.command("backtest")(cli_backtest.backtest)
+app.command("replay")(cli_backtest.replay)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -91,7 +95,8 @@ def demo_command(
 ) -> None:
     """Show a river rising, from simulated devices to a phone on screen. Ctrl-C ends it."""
     from alerts.episode import Kind  # noqa: PLC0415
-    from takean import demo, scenes, wiring  # noqa: PLC0415
+    from takean import demo, scenes  # noqa: PLC0415
+    from takean.configuration import TOPIC_PREFIX  # noqa: PLC0415
 
     log.start(verbose=verbose)
     if release not in ("auto", "people"):
@@ -117,9 +122,7 @@ def demo_command(
         out.print(f"  public page     {platform.url}/")
         out.print(f"  officer console {platform.url}/console")
         out.print(f"  preview phone   {platform.url}/preview")
-        out.print(
-            f"  devices (MQTT)  {platform.mqtt[0]}:{platform.mqtt[1]}, topics {wiring.TOPIC_PREFIX[Kind.EXERCISE]}/…"
-        )
+        out.print(f"  devices (MQTT)  {platform.mqtt[0]}:{platform.mqtt[1]}, topics {TOPIC_PREFIX[Kind.EXERCISE]}/…")
         for name, link in links.items():
             out.print(f"  {name}: set a password and sign in at", soft_wrap=True)
             out.print(f"    {link}", soft_wrap=True)
@@ -137,41 +140,15 @@ def demo_command(
 @app.command("run")
 def run_command(*, verbose: Verbose = False) -> None:
     """Serve the configured world: devices, judgement, deliveries and pages. Ctrl-C or SIGTERM ends it."""
-    from takean import settings  # noqa: PLC0415
+    from takean import run  # noqa: PLC0415
 
-    log.start(verbose=verbose, process="supervisor")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing runs yet
-    # In a process of its own: what it reads and loads is not kept for as long as this one lives.
-    if code := supervise.finished([*supervise.program("check-config"), "--mistakes-only"]):
-        raise typer.Exit(code)
-    lock = supervise.hold(settings.state_folder())
-    # Fixed for as long as this one lives: a part that comes back must not find itself in another world.
-    held = settings.load(settings.config_folder())
-    more = ["--kind", held.world.kind, *(["--verbose"] if verbose else [])]
-    supervisor = supervise.Supervisor(
-        lambda name: [*supervise.program(name), *more],
-        announce=_announce,
-        may_reload=lambda: not supervise.finished([*supervise.program("check-config"), "--mistakes-only"]),
-        lock=lock,
-        beside=bool(held.mirror),
-    )
-    raise typer.Exit(supervisor.run())
-
-
-def _announce(ready: Mapping[str, Mapping[str, object]]) -> None:
-    ways = [f"devices {ready['worker']['mqtt']}"] if ready["worker"]["mqtt"] else []
-    if ready["worker"]["broker"]:
-        ways.append(f"broker {ready['worker']['broker']}")
-    if ready["worker"]["serial"]:
-        ways.append(f"serial lines {ready['worker']['serial']}")
-    out.print(f"pages {ready['web']['url']}/  {'  '.join(ways)}", soft_wrap=True)
+    raise typer.Exit(run.main(verbose=verbose))
 
 
 @app.command("check-config")
 def check_config_command(
     *,
     json: Annotated[bool, typer.Option("--json", help="One object; its fields stand in docs/operate.md.")] = False,
-    mistakes_only: Annotated[bool, typer.Option("--mistakes-only", hidden=True)] = False,
 ) -> None:
     """Read the whole configuration and name every mistake in it; exit code 2 if there is one."""
     import msgspec  # noqa: PLC0415
@@ -182,7 +159,7 @@ def check_config_command(
 
     try:
         world, mistakes = configuration.check(settings.config_folder(), settings.state_path())
-        if world is not None and world.tls is not None and not mistakes_only:
+        if world is not None and world.tls is not None:
             mistakes = list(tls_settings.out_of_date(world.tls, clock.real_us()))
             world = None if mistakes else world
     except ConfigError as error:  # there is no folder to look at
@@ -196,9 +173,8 @@ def check_config_command(
     elif mistakes:
         for mistake in mistakes:
             _say("configuration", mistake.text)
-        if not mistakes_only:
-            err.print(f"{len(mistakes)} to mend; nothing was started")
-    elif not mistakes_only:
+        err.print(f"{len(mistakes)} to mend; nothing was started")
+    else:
         out.print(
             f"{told.kind}: {told.stations} stations with {told.series} series, {told.devices_with_secret} of them with"
             f" a secret; {told.rules} rules, {told.routes} routes; {', '.join(told.ways_in)}",
@@ -232,7 +208,7 @@ def decode_command(
     from ingest import codecs, times  # noqa: PLC0415
     from ingest.source import Format  # noqa: PLC0415
     from sensors.stations import load  # noqa: PLC0415
-    from takean import clock, decode, decode_page, wiring  # noqa: PLC0415
+    from takean import clock, configuration, decode, decode_page  # noqa: PLC0415
 
     if form and form not in list(Format):
         raise typer.BadParameter(f"expected one of {', '.join(Format)}", param_hint="--format")
@@ -240,7 +216,7 @@ def decode_command(
     if received_us is None:
         raise typer.BadParameter("expected a date with a time of day, as 2026-11-22 18:00", param_hint="--received")
     registry = load(stations) if stations else None
-    source = decode.source_of(topic, list(wiring.TOPIC_PREFIX.values()), registry) if topic else None
+    source = decode.source_of(topic, list(configuration.TOPIC_PREFIX.values()), registry) if topic else None
     if topic and source is None:
         raise typer.BadParameter("no readings come by such a topic; see docs/wire.md", param_hint="--topic")
     try:

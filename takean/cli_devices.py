@@ -182,13 +182,13 @@ def broker_config_command(
 ) -> None:
     """Write Mosquitto's password file, access list, certificates and configuration from stations and networks."""
     from ingest.topics import Topics  # noqa: PLC0415
-    from takean import broker_config, settings, wiring  # noqa: PLC0415
+    from takean import broker_config, configuration, settings  # noqa: PLC0415
 
     _, held, served = _secrets()
     written = broker_config.write(
         folder,
         state=settings.state_folder(),
-        topics=Topics(wiring.TOPIC_PREFIX[served]),
+        topics=Topics(configuration.TOPIC_PREFIX[served]),
         held=held,
         listener=broker_config.Listener(address=listen, port=port, names=tuple(host or ())),
         now_us=_now_us(),
@@ -252,9 +252,9 @@ def _until_us() -> int:
 
 def _now_us() -> int:
     """By the clock that the worker goes by: after a power cut the wall clock may stand at 1970."""
-    from takean import clock, settings, wiring  # noqa: PLC0415
+    from takean import clock, places, settings  # noqa: PLC0415
 
-    return wiring.shown_clock(clock.REAL, settings.state_folder(), kind()).now_us()
+    return clock.shown(clock.REAL, places.clock_file(settings.state_folder(), kind())).now_us()
 
 
 def plain(text: str) -> str:

@@ -67,7 +67,7 @@ def station_adopt(
 ) -> None:
     """Write a station for an unregistered device into stations.toml, and have the platform take it."""
     from ingest.topics import Topics  # noqa: PLC0415
-    from takean import onboarding, settings, supervise, wiring  # noqa: PLC0415
+    from takean import configuration, onboarding, settings, supervise  # noqa: PLC0415
 
     state = settings.state_folder()
     wish = onboarding.Wish(
@@ -90,7 +90,7 @@ def station_adopt(
         _listed(),
         folder=settings.config_folder(),
         state=state,
-        topics=Topics(wiring.TOPIC_PREFIX[kind()]),
+        topics=Topics(configuration.TOPIC_PREFIX[kind()]),
         write=not dry_run,
     )
     out.print(escape(adopted.text), soft_wrap=True)
@@ -105,19 +105,65 @@ def station_adopt(
         out.print(f"{adopted.station} is in stations.toml; nothing runs, it is taken at the next start", soft_wrap=True)
 
 
+@station.command("review")
+def station_review(
+    series: Annotated[str, typer.Argument(metavar="STATION/READING", help="`WL-01/stage_m`")],
+    *,
+    from_: Annotated[str, typer.Option("--from", help="ISO 8601; a time without a zone is Thai time.")],
+    to: Annotated[str, typer.Option(help="The same, not included; left out: the reading of that time alone.")] = "",
+    flag: Annotated[int, typer.Option(min=1, max=4, help="1 good, 2 unknown, 3 suspect, 4 fail.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept beside the flag.")],
+) -> None:
+    """Say how far readings can be believed, as a person; every earlier flag is kept. Asks the running platform."""
+    import getpass  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from sensors.stations import ConfigError  # noqa: PLC0415
+    from sensors.store import Away  # noqa: PLC0415
+    from takean import places, settings  # noqa: PLC0415
+    from takean.exchange import THAI, moment  # noqa: PLC0415
+    from takean.local_client import LocalOwner  # noqa: PLC0415
+
+    try:
+        from_us = moment(from_, naive=THAI)
+        to_us = moment(to, naive=THAI) if to else from_us + 1
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    if not reason.strip() or from_us >= to_us:
+        raise ConfigError(["--reason is empty, or --from is not before --to"])
+    at_us = time.time_ns() // 1000
+    with closing(LocalOwner(places.local_socket(settings.state_folder(), kind()))) as owner:
+        try:
+            count = owner.review(
+                series,
+                from_us=from_us,
+                to_us=to_us,
+                flag=flag,
+                by=f"{getpass.getuser()} (takean)",
+                reason=reason.strip(),
+                at_us=at_us,
+            )
+        except Away as error:
+            raise OSError(str(error)) from None
+    if not count:
+        raise OSError(f"{series}: nothing was measured then")
+    out.print(f"{count} readings of {plain(series)} have flag {flag}", soft_wrap=True)
+
+
 @station.command("silent")
 def station_silent(*, json: Json = False) -> None:
     """Registered stations that were never heard, or not for longer than they promise. Asks the running platform."""
     import msgspec  # noqa: PLC0415
 
     from alerts.words import duration  # noqa: PLC0415
-    from takean import configuration, onboarding, settings, wiring  # noqa: PLC0415
+    from takean import configuration, onboarding, settings  # noqa: PLC0415
+    from takean.readings import readings_from_worker  # noqa: PLC0415
 
     with ExitStack() as stack:
         world = configuration.load(
             settings.config_folder(), settings.state_folder(), {"TAKEAN_BROKER_PASSWORD": "the worker's"}
         )
-        reader, status = wiring.readings_from_worker(stack, world)
+        reader, status, _ = readings_from_worker(stack, world)
         if not (told := status()).alive:
             raise OSError(f"who is silent only the running platform can say: {told.reason}")
         time_us, _, _ = reader.latest(world.registry.keys())

@@ -56,7 +56,7 @@ def export(
             journal=state / f"journal.{kind}.duckdb",
             days=places.days_folder(state, kind),
         ) as rows,
-        _bar(err) as show,
+        bar(err) as show,
     ):
         return exchange_export.export(rows, wanted, path, format=form, thai=thai, progress=partial(show, "days"))
 
@@ -82,7 +82,7 @@ def bring_in(paths: Sequence[Path], *, dry: bool, err: Console) -> Imported:
     try:
         if not owner.status().alive:
             raise ExchangeError("nothing answers: readings are judged as they come in, so `takean run` must be running")
-        with _bar(err) as show:
+        with bar(err) as show:
             found = exchange_import.bring_in(
                 paths, registry, owner, dry=dry, tell=tell, progress=lambda path, done, of: show(path.name, done, of)
             )
@@ -102,7 +102,7 @@ def _moment(option: str, text: str) -> int:
 
 
 @contextmanager
-def _bar(err: Console) -> Iterator[Callable[[str, int, int], None]]:
+def bar(err: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A way to say (of what, done, of all): a bar on a terminal, now and then a line elsewhere."""
     if not err.is_terminal:
         reached: dict[str, int] = {}

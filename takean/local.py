@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from api.deps import WorkerStatus
 from ingest.commands import Fate
-from sensors.store import Contents, PageOf
+from sensors.store import Contents, PageOf, Revision
 from sensors.store.arrivals import Word
 
 VERSION = 1
@@ -76,7 +76,7 @@ class PageAsk(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
 
 
 class LateAsk(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
-    """Readings out of a file, see `Worker.take_late`."""
+    """Readings out of a file, see `takean.late`."""
 
     keys: list[str]
     series: bytes
@@ -116,6 +116,27 @@ class FateAsk(msgspec.Struct, frozen=True, kw_only=True, tag="fate"):
     id: str
 
 
+class ReviewAsk(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
+    """See `sensors.store.Reviewer.review`."""
+
+    key: str
+    from_us: int
+    to_us: int
+    flag: int
+    by: str
+    reason: str
+    at_us: int
+
+
+class RevisionsAsk(msgspec.Struct, frozen=True, kw_only=True, tag="revisions"):
+    """See `sensors.store.Reviewer.revisions`."""
+
+    key: str
+    from_us: int
+    to_us: int
+    limit: int
+
+
 Ask = (
     StatusAsk
     | HistoryAsk
@@ -128,6 +149,8 @@ Ask = (
     | MirrorTell
     | OrderAsk
     | FateAsk
+    | ReviewAsk
+    | RevisionsAsk
 )
 
 
@@ -193,7 +216,7 @@ class LateAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
     """What became of each row, or would become."""
 
     state: bytes
-    """uint8, see `Worker.take_late`"""
+    """uint8, see `takean.late`"""
 
 
 class ArrivalsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="arrivals"):
@@ -225,6 +248,18 @@ class FateAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="fate"):
     fate: Fate | None
 
 
+class ReviewedAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="reviewed"):
+    """How many readings there are."""
+
+    readings: int
+
+
+class RevisionsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="revisions"):
+    """Newest first."""
+
+    revisions: list[Revision]
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """A question that is not answered."""
 
@@ -242,6 +277,8 @@ Answer = (
     | ArrivalsAnswer
     | HeardAnswer
     | FateAnswer
+    | ReviewedAnswer
+    | RevisionsAnswer
     | Refused
 )
 

@@ -16,7 +16,7 @@ from api.deps import WorkerStatus
 from ingest.commands import Fate
 from sensors.batch import Float64, Int64
 from sensors.flags import Flags
-from sensors.store import Away, History, TooSlow
+from sensors.store import Away, History, Revision, TooSlow
 from sensors.store.arrivals import Arrivals, Word
 from takean import local, local_mirror
 from takean.local import (
@@ -35,6 +35,10 @@ from takean.local import (
     OrderAsk,
     PageAnswer,
     PageAsk,
+    ReviewAsk,
+    ReviewedAnswer,
+    RevisionsAnswer,
+    RevisionsAsk,
     RowsAnswer,
     StatusAnswer,
     StatusAsk,
@@ -63,6 +67,8 @@ T = TypeVar(
     ArrivalsAnswer,
     HeardAnswer,
     FateAnswer,
+    ReviewedAnswer,
+    RevisionsAnswer,
 )
 NOBODY = WorkerStatus(alive=False, ready=False, reason="", heartbeat_age_s=0.0, stored_seq=0, judged_seq=0)
 
@@ -136,7 +142,7 @@ class LocalOwner:
         return self._own.ask(ask, PageAnswer, LONG_S_MAX)
 
     def take_late(self, ask: LateAsk) -> LateAnswer:
-        """See `Worker.take_late`."""
+        """See `takean.late`."""
         return self._own.ask(ask, LateAnswer, LONG_S_MAX)
 
     def after(self, seq: int, *, mark: str, rows: int) -> Arrivals:
@@ -155,6 +161,16 @@ class LocalOwner:
     def fate(self, station: str, id: str) -> Fate | None:
         """What became of a command."""
         return self._read(FateAsk(station=station, id=id), FateAnswer).fate
+
+    def review(self, key: str, *, from_us: int, to_us: int, flag: int, by: str, reason: str, at_us: int) -> int:
+        """See `sensors.store.Reviewer`."""
+        ask = ReviewAsk(key=key, from_us=from_us, to_us=to_us, flag=flag, by=by, reason=reason, at_us=at_us)
+        return self._read(ask, ReviewedAnswer).readings
+
+    def revisions(self, key: str, *, from_us: int, to_us: int, limit: int) -> list[Revision]:
+        """See `sensors.store.Reviewer`."""
+        ask = RevisionsAsk(key=key, from_us=from_us, to_us=to_us, limit=limit)
+        return self._read(ask, RevisionsAnswer).revisions
 
     def _read(self, ask: local.Ask, kind: type[T]) -> T:
         if self._silent:

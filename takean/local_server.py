@@ -42,6 +42,10 @@ from takean.local import (
     PageAnswer,
     PageAsk,
     Refused,
+    ReviewAsk,
+    ReviewedAnswer,
+    RevisionsAnswer,
+    RevisionsAsk,
     RowsAnswer,
     StatusAnswer,
     StatusAsk,
@@ -72,7 +76,7 @@ class Late(Protocol):
 
 
 class Teller(Protocol):
-    """See `Worker`."""
+    """See `takean.orders`."""
 
     def order(self, station: str, order: Mapping[str, Any], *, id: str, expires_s: float) -> None:
         """Send a command."""
@@ -237,6 +241,8 @@ class LocalServer:
             return HeardAnswer()
         if isinstance(ask, OrderAsk | FateAsk):
             return self._command(ask)
+        if isinstance(ask, ReviewAsk | RevisionsAsk):
+            return self._review(ask)
         if len(ask.keys) > local.KEYS_MAX:
             raise ValueError(f"{len(ask.keys)} series; at most {local.KEYS_MAX} are answered at once")
         if isinstance(ask, LatestAsk):
@@ -250,6 +256,16 @@ class LocalServer:
         if isinstance(ask, OrderAsk):
             self._device.order(ask.station, ask.order, id=ask.id, expires_s=ask.expires_s)
         return FateAnswer(fate=self._device.fate(ask.station, ask.id))
+
+    def _review(self, ask: ReviewAsk | RevisionsAsk) -> local.Answer:
+        span = dict(zip(("from_us", "to_us"), _bounded(ask.from_us, ask.to_us), strict=True))
+        reviews = self._store.reviews
+        with _Turn(self._turn):
+            if isinstance(ask, RevisionsAsk):
+                limit = max(0, min(ask.limit, local.ROWS_MAX))
+                return RevisionsAnswer(revisions=reviews.revisions(ask.key, **span, limit=limit))
+            said = reviews.review(ask.key, **span, flag=ask.flag, by=ask.by, reason=ask.reason, at_us=ask.at_us)
+            return ReviewedAnswer(readings=said)
 
     def _history(self, ask: HistoryAsk) -> local.Answer:
         low, high = _bounded(ask.from_us, ask.to_us)

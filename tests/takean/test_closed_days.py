@@ -5,18 +5,27 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 from pyarrow import parquet
 
+from alerts.episode import Kind
+from alerts.ledger import Record
+from alerts.ledger.memory import MemoryLedger
 from sensors.batch import ReadingBatch
 from sensors.flags import Flag
 from sensors.store import DAY_US, Away, State
 from sensors.store.archive import CLOSE_AFTER_US, Archive
+from sensors.store.cursor import Kept
 from sensors.store.days import DayReader, days_in, file_of
 from sensors.store.duck import DuckStore
 from sensors.store.split import ROWS_KEPT, TOTALS_OLD_US, SplitReader
+from takean import places
+from takean.closed_days import needed_from_seq
 from takean.local_client import NOBODY, LocalOwner
 from takean.local_server import LocalServer
 from tests.builders import T0_US, batch
@@ -226,3 +235,23 @@ def test_nobody_to_ask_is_said_at_once(tmp_path: Path) -> None:
         assert not owner.status().alive
         with pytest.raises(Away):
             owner.latest(KEYS)
+
+
+def test_nothing_leaves_the_journal_before_judge_and_mirrors_have_it(tmp_path: Path) -> None:
+    mirror = SimpleNamespace(name="influx")
+    world = cast("Any", SimpleNamespace(state=tmp_path, kind=Kind.ACTUAL, mirrors=[mirror]))
+    ledger = cast("Any", MemoryLedger())
+    ledger.record(Record(kind=Kind.ACTUAL, judged_through=90))
+    cursor = places.cursor_file(tmp_path, Kind.ACTUAL, "influx")
+    snapshot = tmp_path / "judge.actual.npz"
+    assert needed_from_seq(world, ledger) == 1, "a judge without a snapshot begins at the beginning"
+    np.savez(snapshot, seq=np.array(80))
+    assert needed_from_seq(world, ledger) == 1, "a mirror that has not begun needs all"
+    cursor.write_bytes(msgspec.json.encode(Kept(settled=70, mark="")))
+    assert needed_from_seq(world, ledger) == 71
+    cursor.write_bytes(msgspec.json.encode(Kept(settled=95, mark="")))
+    assert needed_from_seq(world, ledger) == 81
+    np.savez(snapshot, seq=np.array(100))
+    assert needed_from_seq(world, ledger) == 91
+    snapshot.write_bytes(b"half")
+    assert needed_from_seq(world, ledger) == 1

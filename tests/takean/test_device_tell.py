@@ -13,9 +13,10 @@ from typer.testing import CliRunner, Result
 from bench.mqtt_load import connect, packet, text
 from ingest import credentials
 from ingest.commands import OPEN_MAX
-from takean import cli, configuration, wiring
+from takean import cli, configuration
 from takean.configuration import World
 from takean.settings import SAMPLE
+from takean.worker_part import worker_part
 
 STATION, SECRET = "WL-01", "a secret of the test's own"
 CMD, ACK = (f"takean/drill/v1/{STATION}/{leaf}" for leaf in ("cmd", "ack"))
@@ -37,7 +38,7 @@ def port(world: World) -> Iterator[int]:
         pytest.fail(str(error))
 
     with ExitStack() as stack:
-        part = wiring.worker_part(stack, world, failed=failed, serve=True)
+        part = worker_part(stack, world, failed=failed, serve=True)
         credentials.save(configuration.credentials_file(world.state, world.kind), world.credentials)
         assert part.mqtt is not None
         yield part.mqtt[1]

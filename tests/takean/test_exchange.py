@@ -27,6 +27,7 @@ from sensors.store import Away, State, TooSlow
 from sensors.store.memory import MemoryStore
 from takean import (
     cli,
+    closed_days,
     configuration,
     exchange,
     exchange_export,
@@ -35,7 +36,6 @@ from takean import (
     exchange_rows,
     local,
     places,
-    wiring,
 )
 from takean.configuration import World
 from takean.exchange import ExchangeError, Wanted
@@ -44,6 +44,7 @@ from takean.exchange_rows import Rows, opened
 from takean.local import LateAnswer, LateAsk
 from takean.local_client import LocalOwner
 from takean.settings import SAMPLE
+from takean.worker_part import worker_part
 from tests.builders import MINUTE_US, T0_US, batch, registry, rule_set, station, thorough
 
 HEADER = ["station", "reading", "time_utc", "value", "unit"]
@@ -67,7 +68,7 @@ def running(world: World) -> Iterator[LocalOwner]:
         pytest.fail(str(error))
 
     with ExitStack() as stack:
-        wiring.worker_part(stack, world, failed=failed, serve=True)
+        worker_part(stack, world, failed=failed, serve=True)
         yield stack.enter_context(closing(LocalOwner(places.local_socket(world.state, world.kind))))
 
 
@@ -185,7 +186,7 @@ def test_a_dry_run_says_the_same_and_stores_nothing(tmp_path: Path) -> None:
 def test_pages_of_any_size_sealed_days_and_a_box_at_rest_give_one_and_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "ARCHIVE_FIRST_S", 0.3)
+    monkeypatch.setattr(closed_days, "FIRST_S", 0.3)
     world = world_of(tmp_path / "box")
     with running(world) as owner:
         taken_in(world, owner, file_with(tmp_path / "in.csv", some_rows()))
@@ -303,7 +304,7 @@ def test_the_same_flood_sent_by_its_station_does_warn(tmp_path: Path) -> None:
     """Otherwise the test above would hold of a world that can warn nobody."""
     world = releasing(world_of(tmp_path / "box"))
     with ExitStack() as stack:
-        part = wiring.worker_part(stack, world, failed=lambda error: pytest.fail(str(error)))
+        part = worker_part(stack, world, failed=lambda error: pytest.fail(str(error)))
         index, now_us = world.registry.index["WL-01", "stage_m"], time.time_ns() // 1000
         start_us = now_us - (len(FLOOD_M) - 1) * STEP_US
         part.worker._pipeline.take(batch(FLOOD_M, series=index, start_us=start_us, step_us=STEP_US))

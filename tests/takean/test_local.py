@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from api.deps import BrokerStatus, Latency, WorkerStatus
-from sensors.store import Away, TooSlow, answers, queries
+from sensors.store import DAY_US, Away, TooSlow, answers, queries
 from sensors.store.duck import DuckStore
 from takean import local, local_client, local_server
 from takean.local_client import LocalOwner
@@ -342,3 +342,21 @@ def test_a_crowd_of_questions_holds_up_no_append(store: DuckStore, address: Path
     for thread in crowd:
         thread.join()
     assert crowded < max(0.1, 10 * alone), f"{alone * 1e3:.1f} ms alone, {crowded * 1e3:.1f} ms in a crowd"
+
+
+def test_a_review_reaches_the_journal_over_the_socket(owner: LocalOwner, store: DuckStore) -> None:
+    span = {"from_us": T0_US, "to_us": T0_US + 120_000_000}
+    assert owner.review(KEYS[0], **span, flag=4, by="nok", reason="ice", at_us=T0_US) == 2
+    found = owner.revisions(KEYS[0], **span, limit=9)
+    assert [(one.flag_before, one.flag, one.by, one.reason) for one in found] == [(1, 4, "nok", "ice")] * 2
+    assert found == store.reviews.revisions(KEYS[0], **span, limit=9)
+    assert owner.history(KEYS[0], **span, limit=9, whole=True)[0].flag.tolist() == [4, 4]
+
+
+def test_a_review_of_too_much_at_once_is_refused_with_the_number(owner: LocalOwner, store: DuckStore) -> None:
+    n = 20_000
+    readings, none = batch([1.0] * n, start_us=T0_US + DAY_US), np.zeros(n, dtype=np.bool_)
+    store.append(readings, none, np.ones(n, dtype=np.uint8), np.zeros(n, dtype=np.uint32))
+    with pytest.raises(local_client.Invalid, match="20000 readings in one review"):
+        owner.review(KEYS[0], from_us=0, to_us=T0_US + 99 * DAY_US, flag=4, by="nok", reason="ice", at_us=T0_US)
+    assert not owner.revisions(KEYS[0], from_us=0, to_us=T0_US + 99 * DAY_US, limit=9)

@@ -368,11 +368,11 @@ def test_secrets_are_taken_while_the_worker_runs_and_whoever_lost_his_is_closed(
     reg = registry(station("A"), station("B"))
     with running(tmp_path, reg, MemoryLedger(), MemoryStore(reg.keys())) as (worker, send):
         let_in(tmp_path, "A", "B")
-        until(lambda: "A" in worker._keys.now.digests)
+        until(lambda: "A" in worker._doors._keys.now.digests)
         assert send("A", reading(1.0)) == 1
         held = credentials.without(credentials.load(tmp_path / "devices.json"), "A")
         credentials.save(tmp_path / "devices.json", held)
-        until(lambda: worker._keys.now == held)
+        until(lambda: worker._doors._keys.now == held)
         with pytest.raises(Refused):
             send("A", reading(1.1))
         assert send("B", reading(1.0)) == 1

@@ -15,8 +15,9 @@ from ingest.serial import line as line_of
 from ingest.serial.door import SILENT
 from ingest.serial.options import GIVES, ModbusLine, SerialLine
 from ingest.serial.options import Register as Entry
-from takean import configuration, settings, wiring
+from takean import configuration, settings
 from takean.settings import SAMPLE
+from takean.worker_part import worker_part
 from tests.ingest.box import until
 
 MANUAL = Path(__file__).parents[2] / "docs" / "serial.md"
@@ -129,7 +130,7 @@ def test_simulated_instruments_on_lines_are_stored_readings_of_a_world_with_no_o
         stack.enter_context(on_pty(gauges, lambda _: truth, path=tmp_path / "rs485"))
         failed: list[BaseException] = []
         part = stack.enter_context(ExitStack())
-        judging = wiring.worker_part(part, world, failed=failed.append)
+        judging = worker_part(part, world, failed=failed.append)
         assert judging.mqtt is None
         expected = {
             "PM-01/pm2_5_ug_m3@a": 37.0,
