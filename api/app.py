@@ -13,7 +13,7 @@ from api.deps import Deps
 from api.feed import LiveFeed
 from api.hub import Hub
 from api.read import Snapshots
-from api.routers import data, decide, health, newcomers, pages, signin, stream
+from api.routers import alarms, data, decide, forecast, health, newcomers, pages, reviews, signin, stream
 from api.security import SecurityHeaders
 from api.web import Web
 
@@ -52,7 +52,7 @@ def create_app(deps: Deps, *, hub: Hub | None = None) -> FastAPI:
     errors.install(app, web)
     app.add_middleware(Compressed)
     app.add_middleware(SecurityHeaders)
-    for module in (pages, signin, data, newcomers, decide, health, stream):
+    for module in (pages, signin, data, forecast, newcomers, decide, alarms, reviews, health, stream):
         app.include_router(module.router(web))
     app.mount("/static", StaticFiles(directory=deps.static_dir), name="static")
     return app

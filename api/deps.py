@@ -7,11 +7,12 @@ from typing import Protocol
 
 from alerts.desk import Desk
 from alerts.episode import Kind
+from alerts.forecast.forecaster import Forecaster
 from alerts.ledger import AlertReader, PreviewMessage
 from alerts.people import Accounts
 from alerts.rules import RuleSet
 from sensors.stations import Registry
-from sensors.store import Hours, SeriesReader
+from sensors.store import Hours, Reviewer, SeriesReader
 
 
 class Renderer(Protocol):
@@ -220,6 +221,11 @@ class WorkerStatus:
     """Stations whose clocks are more than five minutes off."""
 
 
+def no_forecaster(station: str) -> Forecaster | None:  # noqa: ARG001 - whoever is asked for
+    """Where none is ever trained."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
     """Everything `create_app` needs. Readers may block: the app calls them in threads."""
@@ -247,5 +253,9 @@ class Deps:
     """As people type it; cookies are marked Secure when it is https."""
     hours: HoursReader | None = None
     """Readings by the hour, over years; None where they are not kept."""
+    reviewer: Reviewer | None = None
+    """Takes what people say of readings; None where nobody can be asked."""
     unregistered: Callable[[], Sequence[SeenRow]] = tuple
     """Devices that speak and are no station, who spoke last first."""
+    forecaster: Callable[[str], Forecaster | None] = no_forecaster
+    """Station -> what was trained for it; None where nothing was."""

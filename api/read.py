@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alerts.episode import Episode, Event
+from alerts.episode import Episode, Event, Purpose
 from alerts.ledger import DeliveryState, PreviewMessage
+from alerts.words import STATION_HAZARDS
 from api.deps import Deps
-from api.screens.console import STATION
 from api.screens.facts import CLOCK_AHEAD_US, DAY_US, RECENT_US, Facts, worst_first
 from api.screens.stations import main_series
 
@@ -82,7 +82,7 @@ def gather(deps: Deps) -> Facts:
 def _deliveries(deps: Deps, told: Episode | None, opened: list[Episode]) -> dict[tuple[str, DeliveryState], int]:
     """Counts over every open danger, or over the newest past one."""
     total: Counter[tuple[str, DeliveryState]] = Counter()
-    stories = [e for e in opened if e.hazard != STATION] or ([told] if told else [])
+    stories = [e for e in opened if e.hazard not in STATION_HAZARDS] or ([told] if told else [])
     for story in stories:
         total.update(deps.ledger.delivery_counts(deps.kind, story.id))
     return dict(total)
@@ -91,21 +91,23 @@ def _deliveries(deps: Deps, told: Episode | None, opened: list[Episode]) -> dict
 def _valid_until(deps: Deps, opened: list[Episode]) -> dict[str, int]:
     """Until when the newest alert of each warning in force said that it holds."""
     warned = [e for e in opened if e.public_level]
-    newest = {e.id: next(iter(deps.ledger.deliveries(e.id, limit=1)), None) for e in warned}
+    newest = {
+        e.id: next((d for d in deps.ledger.deliveries(e.id) if d.purpose is not Purpose.CALL), None) for e in warned
+    }
     return {id: delivery.expires_us for id, delivery in newest.items() if delivery is not None}
 
 
 def _told(deps: Deps, opened: list[Episode]) -> Episode | None:
-    dangers = [e for e in opened if e.hazard != STATION]
+    dangers = [e for e in opened if e.hazard not in STATION_HAZARDS]
     if dangers:
         return min(dangers, key=worst_first)
     past = deps.ledger.episodes(deps.kind, limit=EPISODES_MAX)
-    return next((e for e in past if e.hazard != STATION), None)
+    return next((e for e in past if e.hazard not in STATION_HAZARDS), None)
 
 
 def _grounds(deps: Deps, opened: list[Episode]) -> dict[str, Event]:
     found = {}
-    for episode in sorted((e for e in opened if e.hazard != STATION), key=worst_first)[:GROUNDS_MAX]:
+    for episode in sorted((e for e in opened if e.hazard not in STATION_HAZARDS), key=worst_first)[:GROUNDS_MAX]:
         event = next((e for e in reversed(deps.ledger.events(episode.id)) if e.used), None)
         if event is not None:
             found[episode.id] = event

@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from alerts.episode import RULE, Episode, Event, Notice, Used
@@ -11,6 +12,8 @@ from alerts.people import Role
 from api.deps import ClockSkew, QuarantineRow, SeenRow
 from api.screens.public import mask
 from api.screens.stations import Observed
+from sensors.flags import Check, unpack
+from sensors.store import BY_CHECKS, Revision
 
 
 def iso(time_us: int) -> str:
@@ -18,6 +21,11 @@ def iso(time_us: int) -> str:
     whole, rest = divmod(time_us, 1_000_000)
     stamp = datetime.fromtimestamp(whole, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{stamp}.{rest:06d}Z" if rest else f"{stamp}Z"
+
+
+def maybe_iso(time_us: int | None) -> str | None:
+    """The same, where there is one."""
+    return None if time_us is None else iso(time_us)
 
 
 class Out(BaseModel):
@@ -63,7 +71,42 @@ class EpisodeOut(Out):
             since=iso(e.since_us),
             version=e.version,
             opened_at=iso(e.opened_us),
-            closed_at=None if e.closed_us is None else iso(e.closed_us),
+            closed_at=maybe_iso(e.closed_us),
+        )
+
+
+class StoryOut(EpisodeOut):
+    """One story with what waits for people in it."""
+
+    peak_level: int
+    acknowledged_level: int
+    acknowledged_until: str | None
+    """When it rings again if the level still stands."""
+    shelved_until: str | None
+    """Put aside, but for a level above shelved_level."""
+    shelved_level: int
+    called: int
+    """Turns of the chain so far."""
+    next_call_at: str | None
+    standing: bool
+    """Everybody was called and nobody answered."""
+    confirmed_level: int
+    """What a second sample or sensor spoke for."""
+
+    @classmethod
+    def whole(cls, e: Episode) -> "StoryOut":
+        """From the record."""
+        return cls(
+            **EpisodeOut.of(e).model_dump(),
+            peak_level=e.peak_level,
+            acknowledged_level=e.seen_level,
+            acknowledged_until=maybe_iso(e.seen_until_us),
+            shelved_until=maybe_iso(e.shelved_until_us),
+            shelved_level=e.shelved_level,
+            called=e.called,
+            next_call_at=maybe_iso(e.due_us),
+            standing=e.standing,
+            confirmed_level=e.confirmed_level,
         )
 
 
@@ -109,6 +152,8 @@ class EventOut(Out):
     actor: str
     """`rule`, a role, or for the signed-in the account."""
     note: str
+    until: str | None
+    """When what began here ends or is due."""
     used: list[UsedOut]
 
     @classmethod
@@ -126,6 +171,7 @@ class EventOut(Out):
             actor=e.actor if by_rule or named else str(roles.get(e.actor, "person")),
             # A person's note may name a person.
             note=e.note if by_rule or named else "",
+            until=maybe_iso(e.until_us),
             used=[UsedOut.of(u) for u in e.used],
         )
 
@@ -357,4 +403,41 @@ class NoticeOut(Out):
             count=n.count,
             acknowledged_at=None if n.acknowledged_us is None else iso(n.acknowledged_us),
             acknowledged_by=n.acknowledged_by if named else "",
+        )
+
+
+class ReviewedOut(Out):
+    """What a review took in."""
+
+    readings: int
+
+
+class RevisionOut(Out):
+    """A flag that was said anew."""
+
+    time: str
+    """Of the reading."""
+    flag: int
+    flag_before: int
+    checks: dict[str, int]
+    """What each check says of it; those that say nothing are not there."""
+    by: str
+    """`checks`, `person`, or for the signed-in the account."""
+    reason: str
+    at: str
+
+    @classmethod
+    def of(cls, one: Revision, *, named: bool) -> "RevisionOut":
+        """From the journal."""
+        by_checks = one.by == BY_CHECKS
+        said = unpack(np.array([one.checks], dtype=np.uint32))[:, 0].tolist()
+        return cls(
+            time=iso(one.time_us),
+            flag=one.flag,
+            flag_before=one.flag_before,
+            checks={check.name.lower(): said[check] for check in Check if said[check]},
+            by="checks" if by_checks else one.by if named else "person",
+            # A person's reason may name a person.
+            reason=one.reason if named else "",
+            at=iso(one.at_us),
         )

@@ -17,6 +17,8 @@ test)
     command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
     command -v influxd >/dev/null || missing="$missing influxdb"
     command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
+    command -v promtool >/dev/null || missing="$missing prometheus"
+    command -v amtool >/dev/null || missing="$missing prometheus-alertmanager"
     command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
     command -v faketime >/dev/null || missing="$missing faketime"
     command -v openssl >/dev/null || missing="$missing openssl"
@@ -38,7 +40,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     # Debian starts the servers that it installs, the broker on the port that `make run` listens to; the tests start
     # their own.
-    for package in mosquitto influxdb victoria-metrics nginx-light; do
+    for package in mosquitto influxdb victoria-metrics prometheus prometheus-alertmanager nginx-light; do
         case " $missing " in
         *" $package "*) systemctl disable --now "${package%-light}" >/dev/null 2>&1 || true ;;
         esac

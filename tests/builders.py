@@ -28,6 +28,18 @@ def thorough(examples: int) -> settings:
     return settings(derandomize=not SOAK, deadline=None, max_examples=examples * (SOAK_FACTOR if SOAK else 1))
 
 
+TIMED = """chain = [{ role = "officer", minutes = 15 }]
+unanswered = "release"
+council = { resolution = "of these tests", date = 2026-01-01 }
+"""
+
+
+def fit_for_actual(routes_toml: str) -> str:
+    """Routes in which every critical level has the timed release that lets an actual world go live."""
+    assert "\nlevel = 3\n" in routes_toml
+    return routes_toml.replace("\nlevel = 3\n", f"\nlevel = 3\n{TIMED}")
+
+
 def station(
     id: str, *sensors: Sensor, areas: Sequence[str] = ("village",), cadence_s: float = 60.0, bank_m: float | None = 4.0
 ) -> Station:

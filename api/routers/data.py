@@ -13,6 +13,8 @@ from starlette.responses import Response
 from alerts.episode import Episode
 from alerts.people import Permission
 from api import schemas
+from api.derived import derived
+from api.derived_schemas import DerivedOut
 from api.screens.facts import DAY_US
 from api.screens.stations import observe
 from api.web import Refused, Web
@@ -48,9 +50,9 @@ def router(web: Web) -> APIRouter:
         return [schemas.EpisodeOut.of(e) for e in found]
 
     @api.get("/episodes/{id}", responses=MISSING)
-    async def episode(id: str) -> schemas.EpisodeOut:
-        """One story."""
-        return schemas.EpisodeOut.of(await story(id))
+    async def episode(id: str) -> schemas.StoryOut:
+        """One story, with what waits for people in it."""
+        return schemas.StoryOut.whole(await story(id))
 
     @api.get("/episodes/{id}/events", responses=MISSING)
     async def events(request: Request, id: str) -> list[schemas.EventOut]:
@@ -167,6 +169,15 @@ def router(web: Web) -> APIRouter:
             )
             for o in observe(facts)
         ]
+
+    @api.get("/stations/{station}/derived", responses=MISSING)
+    async def station_derived(station: str) -> DerivedOut:
+        """What the newest readings of one station mean: rain sums and classes, air quality, water and bank."""
+        facts = await web.facts()
+        observed = next((o for o in observe(facts) if o.station.id == station), None)
+        if observed is None:
+            raise Refused(404, "not_found", f"station {station[:80]!r}: there is none of that id")
+        return await anyio.to_thread.run_sync(derived, deps, facts, observed)
 
     @api.get("/quarantine")
     async def quarantine(request: Request, limit: Limit = 100) -> schemas.QuarantineList:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from alerts.episode import Episode, Level, Notice
 from alerts.ledger import DeliveryState
 from alerts.people import ROLE_THAI, Actor, Permission
-from alerts.words import HAZARD_WORDS, duration, thai_clock
+from alerts.words import HAZARD_WORDS, STATION_HAZARDS, duration, thai_clock
 from api.screens.decisions import decision
 from api.screens.facts import DAY_US, Facts, lapsed_us, worst_first
 from api.screens.held import held_text
@@ -33,7 +33,7 @@ STATION = "station"
 
 PREVIEW = "preview"
 CHANNEL_WORDS = {PREVIEW: "จอตัวอย่าง", "line": "LINE", "sms": "SMS"}
-HAZARD_ICONS = {"flood": "waves", STATION: "wifi-off"}
+HAZARD_ICONS = {"flood": "waves", "flash_flood": "waves", "road_flood": "waves", STATION: "wifi-off"}
 NOTICE_ICONS = {
     "suspect_extreme": "triangle-alert",
     "late_extreme": "triangle-alert",
@@ -82,7 +82,7 @@ def place_name(registry: Registry, area: str) -> str:
 
 def dangers(facts: Facts) -> list[Episode]:
     """Open stories about people's danger, worst first; silent stations are not among them."""
-    return sorted((e for e in facts.episodes if e.hazard != STATION), key=worst_first)
+    return sorted((e for e in facts.episodes if e.hazard not in STATION_HAZARDS), key=worst_first)
 
 
 def incident(facts: Facts) -> IncidentView | None:
@@ -269,8 +269,8 @@ def unacknowledged(rows: Sequence[AlarmRow]) -> int:
 
 def _episode_row(facts: Facts, episode: Episode) -> tuple[AlarmRow, int]:
     """One story; the number is the time it is sorted by."""
-    fault = episode.hazard == STATION
-    seen = not episode.unacknowledged
+    fault = episode.hazard in STATION_HAZARDS
+    seen = episode.shelved or not episode.unacknowledged
     state = "acknowledged" if seen else "returned" if episode.judged_level == 0 else "unacknowledged"
     what, station = _grounds(facts, episode)
     place = place_name(facts.registry, episode.area)
@@ -308,7 +308,7 @@ def returned(facts: Facts) -> list[Episode]:
         if e.closed_us is not None
         and facts.now_us - e.closed_us <= DAY_US
         and e.seen_us is None
-        and (e.hazard != STATION or e.peak_level >= Level.WARNING)
+        and (e.hazard not in STATION_HAZARDS or e.peak_level >= Level.WARNING)
     ]
 
 

@@ -28,7 +28,7 @@ def held_text(facts: Facts, episode: Episode) -> str:
         series = int(ladders.series[ladder])
         station = registry.stations[registry.series[series].station]
         if (
-            ladders.rise[ladder]
+            not ladders.by_value[ladder]
             or ladders.hazard[ladder] != episode.hazard
             or episode.area not in station.areas
             or series not in facts.recent

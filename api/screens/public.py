@@ -6,14 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from alerts.episode import Episode, Kind
-from alerts.words import thai_clock
+from alerts.words import STATION_HAZARDS, thai_clock
 from api.screens import public_words as words
-from api.screens.console import STATION, world
+from api.screens.console import world
 from api.screens.facts import MINUTE_US, RECENT_US, Facts, lapsed_us
 from api.screens.stations import Observed
 from api.screens.words import NO_VALUE, level_word, moment, number, rain_word
 from api.texts import PHRASES, PUBLIC, QUIET, UNSEEN, PublicPhrases
 from api.views.public import PhoneMessage, PhoneView, PublicView, Reading, RiverView, Village
+from sensors.heights import bank_pct
 from sensors.stations import Area, Registry
 
 OLD_US = 30 * MINUTE_US
@@ -52,7 +53,9 @@ def warnings(facts: Facts, scope: frozenset[str]) -> list[Episode]:
     found = [
         e
         for e in facts.episodes
-        if e.hazard != STATION and e.public_level > 0 and (e.area in scope or e.area not in facts.registry.areas)
+        if e.hazard not in STATION_HAZARDS
+        and e.public_level > 0
+        and (e.area in scope or e.area not in facts.registry.areas)
     ]
     return sorted(found, key=lambda e: -e.public_level)
 
@@ -68,7 +71,7 @@ def known_areas(facts: Facts, water: Sequence[Observed], scope: frozenset[str]) 
         own = [o.current for o in water if o.judged and area in o.station.areas]
         return 2 * sum(own) > len(own)
 
-    judged = {s.area for s in facts.statuses if s.known and s.hazard != STATION and facts.judging}
+    judged = {s.area for s in facts.statuses if s.known and s.hazard not in STATION_HAZARDS and facts.judging}
     return frozenset(area for area in judged & scope if seen(area))
 
 
@@ -151,8 +154,8 @@ def _raised(facts: Facts, there: Sequence[Observed], scope: frozenset[str]) -> b
     """Whether anything speaks against the word normal, although nothing is announced."""
     return (
         any(o.level > 0 for o in there)
-        or any(s.level > 0 and s.hazard != STATION and s.area in scope for s in facts.statuses)
-        or any(e.judged_level > 0 and e.hazard != STATION and e.area in scope for e in facts.episodes)
+        or any(s.level > 0 and s.hazard not in STATION_HAZARDS and s.area in scope for s in facts.statuses)
+        or any(e.judged_level > 0 and e.hazard not in STATION_HAZARDS and e.area in scope for e in facts.episodes)
     )
 
 
@@ -225,7 +228,7 @@ def _river(facts: Facts, observed: Observed, language: str, phrases: PublicPhras
     headline = f"{'stage' if english else 'ระดับน้ำ'} {observed.value:.2f} {'m' if english else 'เมตร'}"
     if banks is not None:
         gap_cm = round(-100 * observed.gap_m)
-        fill = min(max((observed.value - banks.bed_m) / (banks.lower_m - banks.bed_m), 0.0), RIVER_FILL_MAX)
+        fill = min(max(bank_pct(observed.value, banks) / 100, 0.0), RIVER_FILL_MAX)
         headline = _bank_words(gap_cm, english=english)
     return RiverView(
         name=name,

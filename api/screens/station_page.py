@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from alerts.rule import StepRule
-from alerts.words import duration, thai_date
+from alerts.words import duration, input_words, thai_date
 from api.screens.console import world
 from api.screens.facts import MINUTE_US, RECENT_US, Facts
 from api.screens.hydrograph import chart
@@ -119,14 +119,17 @@ def _thresholds(facts: Facts, observed: Observed) -> list[ThresholdRow]:
     ladders, found = facts.rules.ladders, list[tuple[bool, float, ThresholdRow]]()
     for ladder in range(int(ladders.first[observed.series]), int(ladders.first[observed.series + 1])):
         rise = bool(ladders.rise[ladder])
-        per = f"{unit}/ชม." if rise else unit
+        label = ladders.listens(ladder).label()
+        what, per = ("ขึ้นเร็ว", f"{unit}/ชม.") if rise else input_words(label, what="", unit=unit)
         for step, rule in enumerate(ladders.rules[ladder]):
-            if rule is None:
+            if not isinstance(rule, StepRule):
                 continue
-            enter, leave = float(ladders.enter[step, ladder]), float(ladders.leave[step, ladder])
+            word = level_word(step + 1) if rule.level else "สัญญาณ"
+            enter = ladders.shown(ladder, float(ladders.enter[step, ladder]))
+            leave = ladders.shown(ladder, float(ladders.leave[step, ladder]))
             row = ThresholdRow(
                 level=step + 1,
-                word=f"{level_word(step + 1)}{' (ขึ้นเร็ว)' if rise else ''}",
+                word=f"{word} ({what})" if what else word,
                 value=f"{number(enter, 2)} {per}",
                 share=f"{100 * rule.enter:.0f}% ของตลิ่ง" if rule.unit == "bank" else "",
                 leave=f"{number(leave, 2)} {per}",
@@ -136,7 +139,7 @@ def _thresholds(facts: Facts, observed: Observed) -> list[ThresholdRow]:
                 date=_day(rule.date.year, rule.date.month, rule.date.day),
                 surveyed=rule.unit != "bank" or banks is None or banks.surveyed,
             )
-            found.append((rise, -enter, row))
+            found.append((not ladders.by_value[ladder], -enter, row))
     if banks is not None:
         bank = ThresholdRow(
             level=0,

@@ -25,6 +25,8 @@ from api.screens.words import (
 )
 from api.views.chart import Threshold
 from api.views.stations import PanelView, Pin
+from sensors.heights import bank_pct, freeboard_m
+from sensors.least_squares import fit
 from sensors.quantities import QUANTITIES
 from sensors.stations import Registry, Station
 
@@ -76,7 +78,7 @@ class Observed:
     def gap_m(self) -> float:
         """Water above (+) or below (-) the lower bank; NaN when it cannot be said."""
         banks = self.station.banks
-        return self.value - banks.lower_m if banks and self.quantity == "stage_m" else math.nan
+        return 0.0 - freeboard_m(self.value, banks) if banks and self.quantity == "stage_m" else math.nan
 
     @property
     def trend(self) -> str:
@@ -99,7 +101,11 @@ class Observed:
 
 def main_series(registry: Registry, station: str) -> int:
     """Index of the series a station is shown by: the first of MAIN that it has; -1 for none."""
-    own = [(series.quantity, i) for i, series in enumerate(registry.series) if series.station == station]
+    own = [
+        (series.quantity, i)
+        for i, series in enumerate(registry.series)
+        if series.station == station and not series.superseded
+    ]
     return next((i for quantity in MAIN for name, i in own if name == quantity), -1)
 
 
@@ -142,7 +148,7 @@ def _observe(facts: Facts, station: Station, indices: Sequence[int]) -> Observed
         complete=quantity != "rain_mm" or int(facts.rain_count[series]) >= COMPLETE * expected,
         level=level,
         judged=ladder >= 0,
-        slope_cm_h=_slope(facts, series) if quantity == "stage_m" and current else math.nan,
+        slope_cm_h=100 * rise_m_h(facts, series)[0] if quantity == "stage_m" and current else math.nan,
     )
 
 
@@ -185,16 +191,19 @@ def level_of(facts: Facts, ladder: int, value: float) -> int:
     return int(reached[-1]) + 1 if len(reached) else 0
 
 
-def _slope(facts: Facts, series: int) -> float:
-    """Least squares over the usable readings of the last hour, cm/h; NaN with too few or over too short a span."""
+def rise_m_h(facts: Facts, series: int) -> tuple[float, float]:
+    """Least squares over the newest usable readings, see TREND_US, m/h, and half the width of its 80 % interval.
+
+    NaN with too few readings or over too short a span; the interval also with fewer than five.
+    """
     time_us, value = usable_rows(facts, series)
     recent = time_us > facts.now_us - max(TREND_US, TREND_POINTS_MIN * facts.registry.series[series].cadence_us)
     time_us, value = time_us[recent], value[recent]
     if len(time_us) < TREND_POINTS_MIN or time_us[-1] - time_us[0] < TREND_SPAN_MIN_US:
-        return math.nan
-    hours = (time_us - time_us[0]) / HOUR_US
-    centred = hours - hours.mean()
-    return float(100 * np.dot(centred, value) / np.dot(centred, centred))
+        return math.nan, math.nan
+    hours = (time_us - time_us[0])[None] / HOUR_US
+    slope, reach = fit(hours, value[None], np.ones(hours.shape, dtype=np.bool_), least=TREND_POINTS_MIN)
+    return float(slope[0]), float(reach[0])
 
 
 def trend_text(observed: Observed) -> str:
@@ -265,8 +274,7 @@ def panel(facts: Facts, everyone: Sequence[Observed], station: str) -> PanelView
     gap = gap_text(observed.gap_m) if observed.current else ""
     percent = ""
     if observed.current and held.banks and observed.quantity == "stage_m":
-        deep = held.banks.lower_m - held.banks.bed_m
-        percent = f"{100 * (observed.value - held.banks.bed_m) / deep:.0f}%".replace("-", "−")
+        percent = f"{bank_pct(observed.value, held.banks):.0f}%".replace("-", "−")
     near = nearest_gauge(facts.registry, held)
     gauge = next((o for o in everyone if o.station.id == near and o.quantity == "rain_mm"), None)
     newest = observed.time_us or observed.heard_us

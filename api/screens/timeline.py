@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from alerts.episode import Episode, Event, EventType
-from alerts.words import thai_clock, thai_date
+from alerts.words import HAZARD_WORDS, SILENT_WORD, STATION_HAZARDS, thai_clock, thai_date
 from api.screens.console import HAZARD_ICONS, STATION, place_name
 from api.screens.facts import DAY_US, HOUR_US, Facts, worst_first
 from api.screens.past import bands
@@ -22,6 +22,9 @@ _BANGKOK_US = 7 * HOUR_US
 
 _ACTS = {
     EventType.ACKNOWLEDGED: ("check", "รับทราบ {word}", False),
+    EventType.CALLED: ("users", "เรียกเวร {word}", False),
+    EventType.UNANSWERED: ("users", "ไม่มีใครรับทราบ {word}", False),
+    EventType.SHELVED: ("check", "พักไว้ {word}", False),
     EventType.REQUESTED: ("users", "ขอประกาศ {word}", False),
     EventType.RELEASED: ("send", "ประกาศ {word}", True),
     EventType.LOWERED: ("arrow-down", "ลดประกาศเป็น {word}", True),
@@ -45,9 +48,9 @@ def timeline(facts: Facts, stories: Sequence[tuple[Episode, Sequence[Event]]]) -
     acts: list[tuple[int, str, str, bool]] = []
     for episode, events in sorted(stories, key=lambda s: worst_first(s[0])):
         spans = lanes.setdefault((episode.area, episode.hazard), [])
-        fault = episode.hazard == STATION
+        fault = episode.hazard in STATION_HAZARDS
         for band in bands(events, from_us=start, to_us=end):
-            word = "ขาดการติดต่อ" if fault else level_word(band.level) if band.known else "ไม่มีข้อมูล"
+            word = _fault_word(episode.hazard) if fault else level_word(band.level) if band.known else "ไม่มีข้อมูล"
             name = "level-fault" if fault else f"level-{band.level}" if band.known else "level-unknown"
             width = round(x(band.to_us) - x(band.from_us), 3)
             text = f"{word} {thai_clock(band.from_us)}–{thai_clock(band.to_us)} น."
@@ -106,3 +109,7 @@ def _near_together(x: Callable[[int], float], acts: Sequence[tuple[int, str, str
         else:
             found.append(Act(at=here, icon=icon, filled=filled, count=1, text=text))
     return found
+
+
+def _fault_word(hazard: str) -> str:
+    return SILENT_WORD if hazard == STATION else HAZARD_WORDS.get(hazard, hazard)

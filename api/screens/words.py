@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from alerts.episode import Level
 from alerts.words import (
     LEVEL_ENGLISH,
@@ -17,6 +19,7 @@ from alerts.words import (
 )
 from api.screens.facts import HOUR_US, MINUTE_US
 from api.views import Moment
+from sensors.rain.classes import HEAVIEST, UNKNOWN, WORDS, classes
 
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "–"
@@ -109,28 +112,14 @@ def level_word(level: int, *, language: str = "th") -> str:
     return (LEVEL_ENGLISH if english else LEVEL_WORDS)[Level(level)]
 
 
-# Classes of the Thai Meteorological Department for 24 hours, mm; below 0.1 is a trace (its page DetailDailyRain). Its
-# day runs from 07:00 to 07:00; here the window is always the last 24 hours, and the cards say so.
-_RAIN = (
-    (90.1, "ฝนหนักมาก", "very heavy rain"),
-    (35.1, "ฝนหนัก", "heavy rain"),
-    (10.1, "ฝนปานกลาง", "moderate rain"),
-    (0.1, "ฝนเล็กน้อย", "light rain"),
-)
-
-
 def rain_word(total_mm: float, *, complete: bool, language: str = "th") -> str:
-    """Official word for a 24 h sum, to the tenth of a millimetre; empty where it may not be given.
+    """Official word for a 24 h sum; empty where it may not be given.
 
-    An incomplete day may only grow, so the only class it can be given is the highest.
+    The service's day runs from 07:00 to 07:00; here it is always the last 24 hours, and the cards say so. An
+    incomplete day may only grow, so the only class it can be given is the highest.
     """
-    english = language == "en"
-    tenth = round(total_mm, 1)
-    if math.isnan(total_mm) or not (complete or tenth >= _RAIN[0][0]):
+    number = int(classes(np.array([total_mm]))[0])
+    if number == UNKNOWN or not (complete or number == HEAVIEST):
         return ""
-    for least, thai, word in _RAIN:
-        if tenth >= least:
-            return word if english else thai
-    if total_mm > 0:
-        return "trace" if english else "ฝนวัดจำนวนไม่ได้"
-    return "no rain" if english else "ไม่มีฝน"
+    thai, english = WORDS[number]
+    return english if language == "en" else thai

@@ -45,9 +45,15 @@ def test_the_routes_that_change_something_are_all_looked_at(world: World) -> Non
     assert {p for _, p in unsafe(world)} == FORMS_OF_STRANGERS | {
         "/signout",
         "/api/v1/episodes/{id}/acknowledge",
+        "/api/v1/episodes/{id}/shelve",
+        "/api/v1/episodes/{id}/unshelve",
         "/api/v1/episodes/{id}/release",
         "/api/v1/episodes/{id}/lower",
         "/api/v1/notices/{id}/acknowledge",
+        "/api/v1/series/{station}/{name}/review",
+        "/api/v1/silences",
+        "/api/v1/silences/{id}/agree",
+        "/api/v1/silences/{id}/end",
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.episode import EventType, Kind, Purpose
+from alerts.episode import EventType, Kind, Purpose, apply
 from alerts.ledger import (
     CHUNK_MAX,
     OUTLIVED,
@@ -19,8 +19,9 @@ from alerts.ledger import (
     VersionConflict,
 )
 from alerts.ledger.memory import MemoryLedger
-from alerts.ledger.rules import NOBODY_REACHED
+from alerts.ledger.rules import NOBODY_CALLED, NOBODY_REACHED
 from alerts.settled import Settled
+from alerts.shelf import Scope, Silencing
 from tests.alerts.ledger.builders import (
     FOREVER_US,
     HOUR_US,
@@ -819,3 +820,93 @@ def test_a_story_of_the_past_stands_beside_the_open_one(ledger: AlertLedger) -> 
     assert ledger.episode(over.id) == over
     assert ledger.events(over.id) == [past]
     assert [e.id for e in ledger.episodes(EXERCISE, open_only=True)] == [change()[1].id]
+
+
+# What waits for people
+
+
+def test_a_story_keeps_all_that_its_events_set(ledger: AlertLedger) -> None:
+    first, story = change()
+    changes = [(first, story)]
+    for type in (EventType.SHELVED, EventType.UNSHELVED, EventType.CALLED, EventType.ACKNOWLEDGED, EventType.EXPIRED):
+        event, _ = change(changes[-1][1], type=type)
+        event = replace(event, until_us=event.event_us + HOUR_US, note="why")
+        changes.append((event, apply(changes[-1][1], event)))
+    ledger.record(Record(kind=EXERCISE, changes=changes))
+    assert ledger.events(story.id) == [event for event, _ in changes]
+    assert ledger.episode(story.id) == changes[-1][1]
+
+
+def test_closed_stories_are_found_by_when_they_closed(ledger: AlertLedger) -> None:
+    for n, area in enumerate("abc"):
+        first, story = change(id=f"flood.{area}", area=area)
+        second, after = change(story, type=EventType.CLOSED, to=0, at_us=T0_US + n)
+        ledger.record(Record(kind=EXERCISE, changes=[(first, story), (second, after)]))
+    ledger.record(Record(kind=EXERCISE, changes=[change(id="flood.d", area="d")]))
+    found = ledger.episodes(EXERCISE, ended_since_us=T0_US + 1)
+    assert sorted(story.id for story in found) == ["flood.b", "flood.c"]
+
+
+def test_events_of_all_stories_are_read_by_when_they_were_recorded(ledger: AlertLedger) -> None:
+    told = []
+    for n, area in enumerate("cab"):
+        event, story = change(id=f"flood.{area}", area=area, at_us=T0_US + n // 2, used=USED)
+        ledger.record(Record(kind=EXERCISE, changes=[(event, story)]))
+        told.append(replace(event, used=()))
+    ordered = [told[1], told[0], told[2]]
+    assert ledger.recorded(EXERCISE, from_us=0, to_us=FOREVER_US, limit=9) == ordered
+    assert ledger.recorded(EXERCISE, from_us=0, to_us=FOREVER_US, limit=2) == ordered[1:]
+    last_us = told[2].recorded_us
+    assert ledger.recorded(EXERCISE, from_us=last_us, to_us=last_us + 1, limit=9) == ordered[2:]
+    assert ledger.recorded(EXERCISE, from_us=0, to_us=last_us, limit=9) == ordered[:2]
+    assert ledger.recorded(Kind.TEST, from_us=0, to_us=FOREVER_US, limit=9) == []
+
+
+def silence(**changes: object) -> Silencing:
+    one = Silencing(
+        kind=EXERCISE,
+        scope=Scope(area="33160801", hazard="flood", station="A"),
+        level=3,
+        reason="ซ่อมประตูน้ำ",
+        from_us=T0_US,
+        until_us=T0_US + HOUR_US,
+        by="first",
+    )
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def test_silences_read_back_until_they_end(ledger: AlertLedger) -> None:
+    one = silence(id=ledger.put_silence(silence()))
+    assert ledger.silences(EXERCISE, after_us=T0_US) == [one]
+    assert ledger.silences(EXERCISE, after_us=one.until_us) == []
+    assert ledger.silences(Kind.TEST, after_us=T0_US) == []
+    ended = replace(one, ended_by="second", ended_us=T0_US + 5)
+    assert ledger.change_silence(one, ended)
+    assert ledger.silences(EXERCISE, after_us=T0_US + 4) == [ended]
+    assert ledger.silences(EXERCISE, after_us=T0_US + 5) == []
+
+
+def test_of_two_who_change_a_silence_the_second_looks_again(ledger: AlertLedger) -> None:
+    one = silence(id=ledger.put_silence(silence()))
+    agreed = replace(one, agreed_by="second", agreed_us=T0_US + 1)
+    assert ledger.change_silence(one, agreed)
+    assert not ledger.change_silence(one, replace(one, ended_by="third", ended_us=T0_US + 2))
+    assert not ledger.change_silence(silence(id=99), agreed)
+    assert ledger.silences(EXERCISE, after_us=T0_US) == [agreed]
+
+
+def test_a_call_supersedes_nothing_and_no_warning_supersedes_it(ledger: AlertLedger) -> None:
+    ledger.put_addresses([*people(1), *people(1, area="person:a", first=1)])
+    story = tell(ledger)
+    story = tell(ledger, story, purpose=Purpose.CALL, areas=("person:a",))
+    tell(ledger, story, level=3)
+    expand_all(ledger)
+    found = sorted((d.address, d.level, str(d.state)) for d in ledger.deliveries())
+    assert found == [("r0000.preview", 3, "queued"), ("r0001.preview", 2, "queued")]
+    assert dict(ledger.delivery_counts(EXERCISE)) == {("preview", STATE.QUEUED): 1}
+
+
+def test_a_call_to_nobody_is_noticed_in_words_of_its_own(ledger: AlertLedger) -> None:
+    tell(ledger, purpose=Purpose.CALL, areas=("person:a",))
+    expand_all(ledger)
+    assert [n.code for n in ledger.notices(EXERCISE)] == [NOBODY_CALLED]

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from takean.settings import SAMPLE
+from tests.builders import fit_for_actual
 
 START_S_MAX = 120.0
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -55,8 +56,9 @@ class Installation:
         (self.config / "stations.toml").write_text(
             stations_toml(self.stations, self.cadence_s, self.rise_suspect_per_h), encoding="utf-8"
         )
-        for name in ("rules.toml", "routes.toml"):
-            (self.config / name).write_bytes((SAMPLE / name).read_bytes())
+        (self.config / "rules.toml").write_bytes((SAMPLE / "rules.toml").read_bytes())
+        routes = (SAMPLE / "routes.toml").read_text(encoding="utf-8")
+        (self.config / "routes.toml").write_text(fit_for_actual(routes) if self.kind == "actual" else routes, "utf-8")
         lines = self.command("device", "add", *self.stations).splitlines()
         self.secrets = dict(line.split() for line in lines)
 

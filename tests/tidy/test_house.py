@@ -42,6 +42,7 @@ SHELL = {
         "store/repeats.py",
         "store/retention.py",
         "store/retention_rows.py",
+        "store/reviews.py",
         "store/rollup.py",
         "store/split.py",
         "store/writer.py",
