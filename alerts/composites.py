@@ -146,10 +146,15 @@ def lay(
     """
     found: dict[tuple[str, str], list[tuple[CompositeRule, Formula] | None]] = {}
     idle: list[str] = []
+    owned: dict[str, list[tuple[int, Sequence[StepRule | None]]]] = {}
+    for ladder, (areas, steps_of) in enumerate(ladders):
+        for area in dict.fromkeys(areas):
+            owned.setdefault(area, []).append((ladder, steps_of))
+    parts = {area: _parts(rules, own) for area, own in owned.items()}
     for rule in rules:
         laid = False
-        for area in dict.fromkeys(area for areas, _ in ladders for area in areas):
-            formula = _formula(rule, _parts(area, rules, ladders))
+        for area, own in parts.items():
+            formula = _formula(rule, own)
             if not formula.possible():
                 continue
             laid = True
@@ -175,15 +180,15 @@ def lay(
 
 
 def _parts(
-    area: str, rules: Sequence[CompositeRule], ladders: Sequence[tuple[Sequence[str], Sequence[StepRule | None]]]
+    rules: Sequence[CompositeRule], ladders: Sequence[tuple[int, Sequence[StepRule | None]]]
 ) -> Mapping[str, tuple[Sign | Formula, ...]]:
-    """Of every rule what is true of an area when it is."""
-    parts: dict[str, tuple[Sign | Formula, ...]] = {}
-    for ladder, (areas, steps) in enumerate(ladders):
-        if area in areas:
-            for step, rule in enumerate(steps, start=1):
-                if rule is not None:
-                    parts[rule.id] = (*parts.get(rule.id, ()), Sign(ladder=ladder, level=step))
+    """Of every rule what is true of an area when it is, by the ladders that speak for it."""
+    signs: dict[str, list[Sign]] = {}
+    for ladder, steps in ladders:
+        for step, rule in enumerate(steps, start=1):
+            if rule is not None:
+                signs.setdefault(rule.id, []).append(Sign(ladder=ladder, level=step))
+    parts: dict[str, tuple[Sign | Formula, ...]] = {id: tuple(own) for id, own in signs.items()}
     for composite in rules:
         parts[composite.id] = (_formula(composite, parts),)
     return parts

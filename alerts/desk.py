@@ -9,8 +9,7 @@ from typing import Protocol
 from alerts import lifecycle, shelf
 from alerts.episode import Episode, Event, FanOut, Kind, Used, apply
 from alerts.ledger import AlertLedger, Record, VersionConflict
-from alerts.lifecycle import Refusal
-from alerts.people import Actor, Permission
+from alerts.people import Actor, Permission, Refusal
 from alerts.route import Routes
 from alerts.shelf import Scope, Silencing
 

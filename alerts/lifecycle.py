@@ -4,21 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from alerts.episode import RULE, Episode, Event, EventType, Kind, Level, Used, apply, episode_id
-from alerts.people import Actor
+from alerts.people import Actor, Refusal
 from alerts.route import Clear, Release, Route, Routes, Unanswered
 from alerts.words import compact_utc
 
 Change = tuple[Event, Episode]
 """An event, and the story after it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A decision that may not be taken, and why: a value, not an error."""
-
-    code: str
-    """not_found, forbidden, changed, pointless, same_person, invalid or busy."""
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

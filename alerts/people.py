@@ -120,3 +120,12 @@ class Accounts(Protocol):
 
     def names(self) -> dict[str, Role]:
         """All accounts, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A decision that may not be taken, and why: a value, not an error."""
+
+    code: str
+    """not_found, forbidden, changed, pointless, same_person, invalid or busy."""
+    text: str

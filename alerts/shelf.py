@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from alerts.episode import Episode, Kind, Level
-from alerts.lifecycle import Refusal
-from alerts.people import Actor
+from alerts.people import Actor, Refusal
 
 SILENCE_MAX_US = 7 * 86_400 * 1_000_000
 """Longer works than a week are said again."""

@@ -89,9 +89,7 @@ def write(path: Path, stations: int, readings: int, *, kinds: str) -> int:
     return rows
 
 
-def blocks(
-    stations: int, readings: int, *, kinds: str, together: int, turn: bool = False
-) -> Iterator[ReadingBatch]:
+def blocks(stations: int, readings: int, *, kinds: str, together: int, turn: bool = False) -> Iterator[ReadingBatch]:
     """Blocks of so many readings of every station: one station after the other, or one reading of each in turn."""
     few = min(stations, ALIKE)
     columns = np.stack([values(k, YEAR, kinds=kinds) for k in range(few)])[:, YEAR // 2 : YEAR // 2 + readings]
@@ -137,7 +135,8 @@ def _rain_mm(draw: np.random.Generator, readings: int) -> Float64:
     for begin in np.flatnonzero(draw.random(readings) < _wet(readings) * 200 / YEAR).tolist():
         long = min(int(draw.integers(1, 4 * HOUR)), readings - begin)
         rain[begin : begin + long] += draw.gamma(0.6, 2.5, size=long)
-    return np.round(rain / 0.2) * 0.2
+    tips: Float64 = np.round(rain / 0.2)
+    return tips * 0.2
 
 
 def _dust_ug_m3(draw: np.random.Generator, readings: int) -> Float64:
@@ -146,7 +145,8 @@ def _dust_ug_m3(draw: np.random.Generator, readings: int) -> Float64:
         behind = np.arange(min(readings - begin, DAY))
         dust[begin : begin + len(behind)] += draw.uniform(40, 200) * np.exp(-behind / draw.uniform(6, 30))
     dust *= 1 + 0.04 * draw.standard_normal(readings)
-    return np.round(np.maximum(dust, 0.5), 1)
+    found: Float64 = np.round(np.maximum(dust, 0.5), 1)
+    return found
 
 
 def _spoil(draw: np.random.Generator, found: Float64) -> None:

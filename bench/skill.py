@@ -23,7 +23,7 @@ from alerts.skill import WINDOW_US, Event, Skill, score
 from sensors.batch import Bool, Float64
 from sensors.trend import HOUR_US
 from takean.backtest import run
-from takean.backtest_record import Record, default_rules, read, world
+from takean.backtest_record import Record, default_rules, read, stages
 
 REFERENCE = Path(os.environ.get("TAKEAN_REFERENCE", Path(__file__).parents[2] / "shared"))
 FLOODS = REFERENCE / "data" / "flood"
@@ -88,8 +88,8 @@ def ours(rules: Sequence[Rule]) -> Method:
     """The platform, with some rules."""
 
     def judged(case: Case) -> Skill:
-        registry, rule_set = world(case.record, {"critical": case.threshold}, cadence_s=None, bed=None, rules=rules)
-        return case.score(*spells(run(case.record, registry, rule_set).changes))
+        by = stages(case.record, {"critical": case.threshold}, cadence_s=None, bed=None, rules=rules)
+        return case.score(*spells(run(case.record, by).changes))
 
     return judged
 

@@ -40,9 +40,9 @@ def still(rows: Groups, value: Float64, before: Float64, counted_us: Int64, eps:
     begins = ~goes_on
     begins[:, rows.starts] = True
     still_us = np.cumsum(counted, axis=1)
-    for total, began, own in zip(still_us, begins, counted, strict=True):
-        at = np.flatnonzero(began)
-        total -= (total[at] - own[at])[np.cumsum(began) - 1]
+    for bands in range(len(SHIFTS)):
+        at = np.flatnonzero(begins[bands])
+        still_us[bands] -= (still_us[bands, at] - counted[bands, at])[np.cumsum(begins[bands]) - 1]
     return still_us.T
 
 

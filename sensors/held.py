@@ -45,6 +45,10 @@ class Entries:
     _adds: Bool
     _shift: Int64
     """(n,) an entry of a row's series that was added stands in `added` at its number and this."""
+    _line: Int64 | None
+    """(fields, all) where rows are many: of each series what was held, oldest first, and behind it what is added."""
+    _begin: Int64
+    """(n,) an entry of a row's series stands in `_line` at its number and this."""
 
     @classmethod
     def of(cls, rows: Groups, held: Held, adds: Bool, added: Int64) -> Self:
@@ -56,8 +60,19 @@ class Entries:
         added : (fields, adding rows)
         """
         running = np.cumsum(adds)
-        earlier: Index = (running[rows.starts] - adds[rows.starts])[rows.group]
-        before = held.count[rows.series]
+        firsts: Index = running[rows.starts] - adds[rows.starts]
+        touched = rows.series[rows.starts]
+        count = held.count[touched]
+        earlier, before = firsts[rows.group], count[rows.group]
+        line, begin = None, np.arange(len(touched)) * held.slots + firsts + held.slots - count
+        if len(rows.series) >= held.slots // 4 * len(touched):
+            line = np.empty((len(added), held.slots * len(touched) + added.shape[1]), dtype=np.int64)
+            ring = (count[:, None] + np.arange(held.slots)) % held.slots
+            old = held.fields[touched[:, None], :, ring].transpose(2, 0, 1)
+            line[:, ((begin + count)[:, None] + np.arange(-held.slots, 0)).ravel()] = old.reshape(len(added), -1)
+            places = (begin[rows.group] + before + running - 1 - earlier)[adds]
+            for field, column in zip(line, added, strict=True):
+                field[places] = column
         return cls(
             held=held,
             added=added,
@@ -65,6 +80,8 @@ class Entries:
             _series=rows.series,
             _adds=adds,
             _shift=earlier - before,
+            _line=line,
+            _begin=begin[rows.group],
         )
 
     def take(self, field: int, row: Index, number: Int64) -> Int64:
@@ -75,6 +92,9 @@ class Entries:
         row : rows whose series they are of
         number : of the same shape; from `end` - slots to `end` - 1. What is below 0 or beyond gives anything
         """
+        if self._line is not None:
+            of: Int64 = self._line[field].take(number + self._begin[row], mode="clip")
+            return of
         series = self._series[row]
         found: Int64 = self.held.fields[series, field, number % self.held.slots]
         new = (number >= self.held.count[series]) & (number < self.end[row])

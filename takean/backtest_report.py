@@ -29,7 +29,7 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#16202a;margin:2rem auto;max-width:60rem;padding:0 1rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0}h2,p,td:nth-child(2){overflow-wrap:anywhere}
 td,th{border-bottom:1px solid #cfd8e0;padding:.25rem .6rem;text-align:right}
-td:first-child,th:first-child{text-align:left}svg{display:block;margin:.3rem 0 1.2rem;max-width:100%;height:auto}
+td:first-child,th:first-child{text-align:left}svg{display:block;margin:.3rem 0 1.2rem}
 .water{fill:none;stroke:#1d5f9e;stroke-width:1.5}.height{stroke:#b3261e;stroke-dasharray:5 4}
 .new{fill:#e8830c;opacity:.35}.old{fill:#6b7785;opacity:.3}.worse{color:#8c1d18}text{font-size:11px;fill:#45525e}
 """
@@ -54,7 +54,8 @@ def page(sets: Sequence[Judged], record: Mapping[int, tuple[Int64, Float64]], ve
     verdict : in what the first are worse than the others
     """
     parts = [
-        "<!doctype html><html lang=th><meta charset=utf-8><meta name=viewport content='width=device-width'><title>ผลย้อนหลัง · Backtest</title>",
+        "<!doctype html><html lang=th><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width'><title>ผลย้อนหลัง · Backtest</title>",
         f"<style>{STYLE}</style><h1>ผลย้อนหลังของกติกา · Backtest of rules</h1>",
         *_verdict(sets, verdict),
         *_table(sets),
@@ -166,7 +167,8 @@ def _hydrograph(
 
 def _svg(inside: str, label: str) -> str:
     return (
-        f'<svg role=img aria-label="{label}" viewBox="0 0 {WIDE} {HIGH}" width="{WIDE}" height="{HIGH}">{inside}</svg>'
+        f'<div class=wide><svg role=img aria-label="{label}" viewBox="0 0 {WIDE} {HIGH}" '
+        f'width="{WIDE}" height="{HIGH}">{inside}</svg></div>'
     )
 
 

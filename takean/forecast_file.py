@@ -20,7 +20,7 @@ from takean.exchange import ExchangeError
 
 log = logging.getLogger(__name__)
 FORMAT = "takean.forecast/1"
-WRONG = (OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, BadZipFile, zlib.error, msgspec.MsgspecError)
+BAD_ARRAYS = (EOFError, ValueError, KeyError, TypeError, AssertionError, BadZipFile, zlib.error)
 """What a damaged file makes of reading it."""
 
 
@@ -86,7 +86,7 @@ def load(path: Path) -> Forecaster:
     ExchangeError : the file is damaged, or was written by another version
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             about = msgspec.json.decode(held["about"].tobytes(), type=About)
             same = (FORMAT, about.layout.names, HORIZONS_H, QUANTILES)
             if (about.format, about.names, about.horizons_h, about.quantiles) != same:
@@ -94,7 +94,7 @@ def load(path: Path) -> Forecaster:
             model = _model(held) if "coef" in held else None
     except FileNotFoundError:
         raise
-    except WRONG as error:
+    except (OSError, msgspec.MsgspecError, *BAD_ARRAYS) as error:
         raise ExchangeError(f"{path}: no forecaster can be read from it ({error}); train it anew") from error
     if (model is not None) != any(one.accepted for one in about.verdicts) or (
         model is not None and model.coef.shape[1] != len(about.names)

@@ -74,7 +74,8 @@ def learned(x: Float64, rise: Float64, *, trees: int = TREES) -> tuple[Model, Le
 
     def said(of: Float64) -> Float64:
         with threadpool_limits(limits=1):
-            ones = [[line.predict(of) + one.predict(of) for one in own] for line, own in zip(lines, boosted, strict=True)]
+            pairs = zip(lines, boosted, strict=True)
+            ones = [[line.predict(of) + one.predict(of) for one in own] for line, own in pairs]
         return np.stack([np.column_stack(own) for own in ones], axis=1)
 
     model = _arrays(lines, boosted)

@@ -20,7 +20,7 @@ NAMED = ("station", "reading", "unit")
 
 
 class Unfit(Exception):
-    """Not to be read as columns, and why: `takean.exchange_files` reads it row by row, and says of each what is wrong."""
+    """Not to be read as columns, and why: `takean.exchange_files` reads it row by row, and says it of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,7 +51,7 @@ class History:
         of = [self.time_us[a:b] for a, b in zip(self.edges[:-1], self.edges[1:], strict=True)]
         at = self.edges[:-1]
         for bound in bounds:
-            upto = self.edges[:-1] + [int(np.searchsorted(one, bound)) for one in of]
+            upto = self.edges[:-1] + np.array([np.searchsorted(one, bound) for one in of], dtype=np.intp)
             pieces = [slice(a, b) for a, b in zip(at.tolist(), upto.tolist(), strict=True)]
             time_us = np.concatenate([self.time_us[piece] for piece in pieces])
             value = np.concatenate([self.value[piece] for piece in pieces])
@@ -76,16 +76,14 @@ def read(path: Path, registry: Registry) -> History:
             raise Unfit("no file of readings with times in a zone")
         names = [*NEEDED, *({"unit"} & there)]
         with parquet.ParquetFile(path, read_dictionary=[name for name in NAMED if name in there]) as file:
-            parts = [
-                _columns(file.read_row_group(group, columns=names, use_threads=False), registry)
-                for group in range(file.num_row_groups)
-            ]
+            size, end = file.metadata.num_rows, 0
+            series, time_us, value = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int64), np.empty(size)
+            for group in range(file.num_row_groups):
+                part = _columns(file.read_row_group(group, columns=names, use_threads=False), registry)
+                begin, end = end, end + len(part[0])
+                series[begin:end], time_us[begin:end], value[begin:end] = part
     except (OSError, pa.ArrowException) as error:
         raise Unfit(str(error)) from error
-    series, time_us, value = (
-        np.concatenate([part[k] for part in parts]) if parts else np.empty(0, dtype=kind)
-        for k, kind in enumerate((np.int32, np.int64, np.float64))
-    )
     return _by_series(series, time_us, value)
 
 
@@ -127,12 +125,9 @@ def _series(table: pa.Table, registry: Registry) -> NDArray[np.int32]:
     first = code[:1]
     found = first if bool((code == first).all()) else np.unique(code)
     known = np.empty(len(found), dtype=np.int32)
-    for k, number in enumerate(found.tolist()):
-        named = []
-        for own in reversed(texts):
-            number, place = divmod(number, len(own))
-            named.insert(0, own[place])
-        station, reading, *unit = named
+    places = np.unravel_index(found, [len(own) for own in texts])
+    for k, at in enumerate(zip(*(place.tolist() for place in places), strict=True)):
+        station, reading, *unit = named = [own[place] for own, place in zip(texts, at, strict=True)]
         index = registry.index.get((station or "", reading or ""))
         if index is None or (unit and unit[0] not in (None, "", unit_of(reading or ""))):
             raise Unfit(f"{named} is nothing the registry keeps")

@@ -214,7 +214,7 @@ def _record_rules(options: Options, *, median: float, cadence_s: float) -> tuple
                 hazard="flood",
                 level=words[word],
                 quantity=options.value,
-                unit=QUANTITIES[options.value].unit,  # type: ignore[arg-type]  # checked by compile_rules
+                unit=QUANTITIES[options.value].unit,  # checked by compile_rules
                 enter=value,
                 leave=value - LEAVE_SHARE * (value - median),
                 up_for_s=0.0,

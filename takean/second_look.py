@@ -61,9 +61,14 @@ class Follower:
         """Look at what was stored since, until it is told to stop; of how many readings that changed anything."""
         changed = 0
         for rows in self._store.scan(after_seq=self._through, rows=ROWS):
-            verdicts, seen = self._look.take(rows, self._seen)
-            changed += self._store.reviews.recheck(verdicts.worth_writing(), at_us=self._now_us())
-            self._through, self._seen = int(rows.seq[-1]), seen
+            try:
+                verdicts, seen = self._look.take(rows, self._seen)
+            except Exception:  # no row may keep all that come behind it from being looked at
+                log.exception("readings %d to %d are not looked at again", rows.seq[0], rows.seq[-1])
+            else:
+                changed += self._store.reviews.recheck(verdicts.worth_writing(), at_us=self._now_us())
+                self._seen = seen
+            self._through = int(rows.seq[-1])
             if stop.wait(REST_S if len(rows.seq) == ROWS else 0):
                 break
         return changed

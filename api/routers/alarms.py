@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alerts.kpi import AlarmKpis, Source, alarm_kpis
-from alerts.lifecycle import Refusal
-from alerts.people import PERMISSIONS, Permission
+from alerts.people import PERMISSIONS, Permission, Refusal
 from alerts.shelf import SILENCE_MAX_US, Scope, Silencing
 from api import schemas
 from api.routers.data import time_of

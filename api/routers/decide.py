@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from alerts.desk import MINUTE_US
 from alerts.episode import Episode
-from alerts.lifecycle import SHELF_MAX_US, Refusal
+from alerts.lifecycle import SHELF_MAX_US
+from alerts.people import Refusal
 from alerts.route import ACKNOWLEDGED_MIN_MAX as ACKNOWLEDGED_MAX
 from api import schemas
 from api.web import Refused, Web, fields, require_meant, whole_number

@@ -138,7 +138,8 @@ def score(rises: bool, *, horizon_h: float = 1.0, **changes: object) -> Score:
 
 def judged(**changes: object) -> Verdict:
     """With something else in rises."""
-    return verdicts([score(False), score(True, **changes)], [1.0])[0]
+    rises = score(True, **changes)  # type: ignore[arg-type]
+    return verdicts([score(False), rises], [1.0])[0]
 
 
 def test_what_beats_both_everywhere_is_accepted_in_words() -> None:

@@ -15,8 +15,7 @@ from alerts.inputs.listeners import Heard
 from alerts.judge import StaleJournal
 from alerts.ledger import Record
 from alerts.ledger.memory import MemoryLedger
-from alerts.lifecycle import Refusal
-from alerts.people import Actor, Role
+from alerts.people import Actor, Refusal, Role
 from alerts.rules import Ladders, Rule
 from sensors.batch import Bool, Float64, ReadingBatch
 from sensors.checks import Flagged

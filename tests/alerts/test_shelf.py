@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from alerts.episode import Episode, EventType, Kind
-from alerts.lifecycle import SHELF_MAX_US, Refusal
-from alerts.people import Actor, Role
+from alerts.lifecycle import SHELF_MAX_US
+from alerts.people import Actor, Refusal, Role
 from alerts.shelf import SILENCE_MAX_US, Scope, Silencing, quiet_until_us
 from tests.alerts.judge_world import ONE, TWO, World
 from tests.alerts.people_world import chained, of, rise

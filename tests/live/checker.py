@@ -20,7 +20,15 @@ from sensors.batch import ReadingBatch
 from sensors.store.memory import MemoryStore
 from tests.live.records import Reading, Stream
 
-OF_THE_CLOCK = (EventType.LOST, EventType.HEARD)
+OF_THE_CLOCK = (
+    EventType.LOST,
+    EventType.HEARD,
+    EventType.CONFIRMED,
+    EventType.CALLED,
+    EventType.UNANSWERED,
+    EventType.EXPIRED,
+    EventType.MOVED,
+)
 """What passing time alone decides: a kill is allowed to move it."""
 END_OF_TIME_US = 2**62
 ROWS = 1_000

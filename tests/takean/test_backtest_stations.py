@@ -164,9 +164,9 @@ def journal_of(config: Path, state: Path, lines: Sequence[str], *, kind: str) ->
     state.mkdir()
     readings: list[tuple[int, int, float]] = []
     for line in lines:
-        station, name, moment, value, _ = line.split(",")
+        station, name, moment, number, _ = line.split(",")
         at = world.registry.index[station, name]
-        readings.append((at, int(datetime.fromisoformat(moment).timestamp()) * 1_000_000, float(value)))
+        readings.append((at, int(datetime.fromisoformat(moment).timestamp()) * 1_000_000, float(number)))
     series, time_us, value = zip(*readings, strict=True)
     batch = ReadingBatch.of(series=series, time_us=time_us, value=value, received_us=time_us)
     n = len(batch)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from sensors.batch import ReadingBatch
 from sensors.checks import flag
+from sensors.checks.second import SecondLook
 from sensors.flags import Check, Flag, pack, unpack
 from sensors.sensor import Sensor
 from sensors.store import BY_CHECKS, DAY_US
@@ -139,6 +140,21 @@ def test_a_restart_goes_on_where_it_was_and_one_without_its_file_says_the_same(b
     box.follower = box.follow()
     assert box.look() == 0
     assert box.store.reviews.revisions(KEY, from_us=0, to_us=T0_US + DAY_US, limit=9) == whole
+
+
+def test_rows_that_cannot_be_looked_at_hold_up_none_that_come_behind_them(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect of ours")
+
+    box.stages([1, 1, 1])
+    with monkeypatch.context() as defect:
+        defect.setattr(SecondLook, "take", broken)
+        assert box.look() == 0
+    box.stages([1, 3, 1, 1], minute=3)
+    assert box.look() == 1
+    assert box.shown() == [2, 1, 1, 1, 3, 1, 1]
 
 
 def test_a_file_that_is_damaged_or_ahead_of_the_journal_is_not_believed(box: Box) -> None:
