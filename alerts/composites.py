@@ -147,7 +147,10 @@ def lay(
     found: dict[tuple[str, str], list[tuple[CompositeRule, Formula] | None]] = {}
     idle: list[str] = []
     owned: dict[str, list[tuple[int, Sequence[StepRule | None]]]] = {}
+    named = {id for rule in rules for id in (*rule.all, *rule.any, *rule.none)}
     for ladder, (areas, steps_of) in enumerate(ladders):
+        if not any(step is not None and step.id in named for step in steps_of):
+            continue  # thousands of areas have nothing that a composite rests on
         for area in dict.fromkeys(areas):
             owned.setdefault(area, []).append((ladder, steps_of))
     parts = {area: _parts(rules, own) for area, own in owned.items()}
